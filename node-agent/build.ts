@@ -1,0 +1,147 @@
+// Builds what is installed: the agent as one file for Node and the witness as one file for workerd, both with
+// their packages bundled in. Run directly, it builds to dist/ and prints the sizes.
+//
+// A build can be given patches that replace pieces of source text. The demo uses that to take one safety rule
+// out and show what the rule is for. A patch that no longer matches the source fails the build, so a demo can
+// never silently show the unpatched program.
+
+import { chmod, readFile } from "node:fs/promises"
+import { builtinModules } from "node:module"
+import { isAbsolute, join, relative, resolve } from "node:path"
+import { gzipSync } from "node:zlib"
+import * as esbuild from "esbuild"
+
+/** Replaces `find` in `file` (a path from the repository root) by `replace`. `find` must occur exactly once. */
+export interface Patch {
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
+export interface BuildOptions {
+  /** Where the bundles go; relative to the repository root, or absolute. */
+  readonly outdir: string
+  readonly patches?: readonly Patch[]
+}
+
+/** One written bundle: its absolute path and its length in bytes, as it is and compressed. */
+export interface Bundle {
+  readonly path: string
+  readonly bytes: number
+  readonly gzipBytes: number
+}
+
+/** Writes `quorumbeat.js` and `witness.js` into `outdir`. Throws, naming the cause, when either cannot be built. */
+export async function build(options: BuildOptions): Promise<readonly Bundle[]> {
+  const outdir = isAbsolute(options.outdir) ? options.outdir : join(root, options.outdir)
+  const patcher = new Patcher(options.patches ?? [])
+  const agent = await bundle(patcher, {
+    entryPoints: [join(root, "node-agent/main.ts")],
+    outfile: join(outdir, "quorumbeat.js"),
+    platform: "node",
+    target: "node24",
+    // workerd is a native program: it stays an installed package.
+    external: ["workerd"],
+    banner: { js: agentBanner },
+  })
+  await chmod(agent.path, 0o755)
+  const witness = await bundle(patcher, {
+    entryPoints: [join(root, "worker/index.ts")],
+    outfile: join(outdir, "witness.js"),
+    platform: "neutral",
+    target: "es2024",
+    mainFields: ["module", "main"],
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*", ...builtinModules],
+    minify: true,
+  })
+  patcher.assertAllUsed()
+  return [agent, witness]
+}
+
+const root = resolve(import.meta.dirname, "..")
+
+// CommonJS packages in an ES module still call `require` for Node's own modules.
+const agentBanner = [
+  "#!/usr/bin/env node",
+  'import { createRequire as createRequireForBundle } from "node:module";',
+  "const require = createRequireForBundle(import.meta.url);",
+].join("\n")
+
+async function bundle(
+  patcher: Patcher,
+  options: esbuild.BuildOptions & { readonly outfile: string },
+): Promise<Bundle> {
+  await esbuild.build({
+    absWorkingDir: root,
+    bundle: true,
+    format: "esm",
+    charset: "utf8",
+    legalComments: "none",
+    logLevel: "silent",
+    plugins: [patcher.plugin],
+    ...options,
+  })
+  const content = await readFile(options.outfile)
+  return { path: options.outfile, bytes: content.length, gzipBytes: gzipSync(content, { level: 9 }).length }
+}
+
+/** Applies patches while esbuild loads the named sources, and remembers which were applied. */
+class Patcher {
+  readonly plugin: esbuild.Plugin
+  readonly #patchesByPath: ReadonlyMap<string, readonly Patch[]>
+  readonly #used = new Set<Patch>()
+
+  constructor(patches: readonly Patch[]) {
+    this.#patchesByPath = Map.groupBy(patches, (patch) => resolve(root, patch.file))
+    this.plugin = {
+      name: "patch",
+      setup: (pluginBuild) => {
+        if (patches.length === 0) return
+        pluginBuild.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+          const patchesOfFile = this.#patchesByPath.get(path)
+          if (patchesOfFile === undefined) return undefined
+          const source = await readFile(path, "utf8")
+          return { contents: this.#apply(patchesOfFile, source), loader: "ts" }
+        })
+      },
+    }
+  }
+
+  /** Throws when a patch names a file that no bundle contains. */
+  assertAllUsed(): void {
+    for (const patch of [...this.#patchesByPath.values()].flat()) {
+      if (!this.#used.has(patch)) throw new Error(`patch of ${patch.file}: no bundle contains this file`)
+    }
+  }
+
+  #apply(patches: readonly Patch[], source: string): string {
+    let patched = source
+    for (const patch of patches) {
+      const parts = patched.split(patch.find)
+      if (patch.find === "" || parts.length !== 2) {
+        const count = patch.find === "" ? "is empty" : `occurs ${parts.length - 1} times`
+        throw new Error(`patch of ${patch.file}: the text to find ${count}, not once: ${patch.find}`)
+      }
+      patched = parts.join(patch.replace)
+      this.#used.add(patch)
+    }
+    return patched
+  }
+}
+
+async function main(): Promise<void> {
+  const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`.padStart(12)
+  for (const { path, bytes, gzipBytes } of await build({ outdir: "dist" })) {
+    console.log(`${relative(root, path).padEnd(20)}${kib(bytes)}  gzip${kib(gzipBytes)}`)
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main()
+  } catch (error) {
+    console.error(`build failed: ${error instanceof Error ? error.message : String(error)}`)
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,103 @@
+/** `quorumbeat agent`: checks what it is given and becomes the real-time process. */
+import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
+import type { LogLevel } from "../core/effects.ts"
+import { readNodeKey, readRingKey } from "../host/key-file.ts"
+import { becomeRealtime, LaunchFailure } from "../host/launch.ts"
+import { type Command, CommandFailure, exitStatus, parseOptions, usageFailure } from "./command.ts"
+import { findSelf, readConfiguration } from "./configuration.ts"
+import { defaultPaths } from "./paths.ts"
+
+const help = `Usage: quorumbeat agent [options]
+
+Runs this node: the ring, its rights and its services. Stays in the foreground; logs JSON lines to standard error.
+SIGTERM leaves the ring in order (services stop or move); a second SIGTERM, or 30 s, ends at once.
+
+  --config FILE           cluster configuration (${defaultPaths.config})
+  --node NAME             which of its nodes this is (this host's name)
+  --state-dir DIR         durable record and lock (${defaultPaths.state})
+  --runtime-dir DIR       lease files and socket, best on tmpfs (${defaultPaths.runtime})
+  --key FILE              this node's Ed25519 key (${defaultPaths.nodeKey})
+  --ring-key FILE         shared ring key, the active one first; may be given again (${defaultPaths.ringKey})
+  --log-level LEVEL       debug, info, warn or error (info)
+  --trace FILE            append every event with its effects to FILE, as JSON lines
+  --scheduling auto|none  try SCHED_FIFO, then nice -20; none: leave as it is (auto)
+  --allow-no-realtime     run the profile energy even if SCHED_FIFO is refused
+
+Exit status: 0 left in order; 1 could not start; 2 wrong options or configuration; 70 broken invariant (report it);
+75 ended before it had left.`
+
+const options = {
+  config: { type: "string", default: defaultPaths.config },
+  node: { type: "string" },
+  "state-dir": { type: "string", default: defaultPaths.state },
+  "runtime-dir": { type: "string", default: defaultPaths.runtime },
+  key: { type: "string", default: defaultPaths.nodeKey },
+  "ring-key": { type: "string", multiple: true, default: [defaultPaths.ringKey] as string[] },
+  "log-level": { type: "string", default: "info" },
+  trace: { type: "string" },
+  scheduling: { type: "string", default: "auto" },
+  "allow-no-realtime": { type: "boolean", default: false },
+} as const
+
+export const agent: Command = {
+  summary: "run this node",
+  help,
+  async run(parameters) {
+    const { values } = parseOptions(parameters, options)
+    const config = readConfiguration(values.config)
+    const self = findSelf(config, values.node)
+    checkKeys(config, self, values.key, values["ring-key"])
+    try {
+      becomeRealtime({
+        config,
+        self: self.id,
+        stateDirectory: values["state-dir"],
+        runtimeDirectory: values["runtime-dir"],
+        nodeKeyFile: values.key,
+        ringKeyFiles: values["ring-key"],
+        logLevel: readLogLevel(values["log-level"]),
+        traceFile: values.trace,
+        scheduling: readScheduling(values.scheduling),
+        allowNoRealtime: values["allow-no-realtime"],
+      })
+    } catch (cause) {
+      if (cause instanceof LaunchFailure) throw new CommandFailure(exitStatus.failed, cause.message)
+      throw cause
+    }
+  },
+}
+
+/** Found now, not at the first frame that no one can open, or the first summary that the witness refuses. */
+function checkKeys(
+  config: ClusterConfig,
+  self: NodeConfig,
+  keyFile: string,
+  ringKeyFiles: readonly string[],
+): void {
+  const key = readNodeKey(keyFile)
+  if (key.kind === "error") throw usageFailure(key.error)
+  if (key.value.publicKey !== self.publicKey) {
+    throw usageFailure(
+      `${keyFile}: is not the key of node ${self.name}: its public key is ${key.value.publicKey}, ` +
+        `cluster ${config.name} lists ${self.publicKey}`,
+    )
+  }
+  const ids = new Set<number>()
+  for (const file of ringKeyFiles) {
+    const ringKey = readRingKey(file)
+    if (ringKey.kind === "error") throw usageFailure(ringKey.error)
+    if (ids.has(ringKey.value.id))
+      throw usageFailure(`${file}: a second ring key with id ${ringKey.value.id}`)
+    ids.add(ringKey.value.id)
+  }
+}
+
+function readLogLevel(word: string): LogLevel {
+  if (word === "debug" || word === "info" || word === "warn" || word === "error") return word
+  throw usageFailure(`--log-level ${word}: expected debug, info, warn or error`)
+}
+
+function readScheduling(word: string): "auto" | "none" {
+  if (word === "auto" || word === "none") return word
+  throw usageFailure(`--scheduling ${word}: expected auto or none`)
+}

@@ -1,0 +1,42 @@
+/** `quorumbeat config check`: is this file a cluster? */
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { type Command, exitStatus, parseOptions, print, usageFailure } from "./command.ts"
+import { readConfiguration } from "./configuration.ts"
+
+const help = `Usage: quorumbeat config check FILE
+
+Reads the configuration and says what it means, with the checksum that must be the same on every node; or every error,
+with line and key. Exit status: 0 usable; 2 not.`
+
+export const config: Command = {
+  summary: "check a cluster configuration",
+  help,
+  async run(parameters) {
+    const { positionals } = parseOptions(parameters, {}, { min: 2, max: 2 })
+    const [action, file = ""] = positionals
+    if (action !== "check") throw usageFailure(`config ${action}: expected check`)
+    print(describe(readConfiguration(file)))
+    return exitStatus.done
+  },
+}
+
+function describe(configuration: ClusterConfig): string {
+  const { timings } = configuration
+  const sites = configuration.sites.map((site) => {
+    const nodes = configuration.nodes.filter((node) => node.site === site.name)
+    const names = nodes.map((node) => (node.votes === 1 ? node.name : `${node.name} (${node.votes} votes)`))
+    return `site ${site.name}: ${names.join(", ")}`
+  })
+  const services = configuration.services.map((service) => {
+    const resources = service.resources.map((resource) => resource.name).join(", ")
+    return `service ${service.name}: ${service.mode}, ticket ${service.ticket}, proof ${service.proof.kind}: ${resources}`
+  })
+  return [
+    `cluster ${configuration.name}, version ${configuration.version}`,
+    `profile ${configuration.profile}: heartbeat ${timings.heartbeat} ms, lease ${timings.lease} ms`,
+    ...sites,
+    configuration.witness === undefined ? "no witness" : `witness ${configuration.witness.url}`,
+    ...services,
+    `checksum ${configuration.checksum}`,
+  ].join("\n")
+}

@@ -1,0 +1,143 @@
+/** The text of `quorumbeat status`. */
+import type { NodeStatus } from "../core/status.ts"
+import type { StatusAnswer } from "../host/control/local-api.ts"
+import { judge } from "./status-verdict.ts"
+
+/** Newest events shown; the rest is in the log. */
+const eventsShown = 6
+
+export function formatStatus(answer: StatusAnswer): string {
+  const { status } = answer
+  return [
+    heading(answer),
+    ...configurationLines(answer),
+    "",
+    ...rightsLines(status),
+    "",
+    ...peersTable(status),
+    ...sitesTable(status),
+    ...servicesTable(status),
+    ...eventLines(status),
+  ].join("\n")
+}
+
+function heading(answer: StatusAnswer): string {
+  const { cluster, node } = answer.status
+  const verdict = judge(answer)
+  const reasons = verdict.kind === "healthy" ? "" : `: ${verdict.reasons.join("; ")}`
+  return `${cluster}  node ${node.name} (${node.id}) of site ${node.site}, incarnation ${node.incarnation}\n${verdict.kind}${reasons}\n`
+}
+
+function configurationLines({ status, host, age_ms }: StatusAnswer): readonly string[] {
+  const { version, checksum, profile, agreed } = status.configuration
+  const { ring } = status
+  const members = ring === undefined ? "" : `  ring ${ring.id}: ${ring.members.join(" ")}`
+  const drops = Object.entries(status.dropped_datagrams).map(([reason, count]) => `${reason} ${count}`)
+  return [
+    `configuration  version ${version}, ${checksum.slice(0, 8)}, ${profile}, ${agreed ? "agreed" : "NOT AGREED"}`,
+    `membership     ${status.membership}${members}`,
+    `witness        ${status.witness.state}${witnessDetail(status)}`,
+    `host           ${host.scheduling}, lateness ${host.lateness_ms} ms (worst ${host.lateness_worst_ms}), ` +
+      `control started ${host.control_starts} times, picture ${age_ms} ms old`,
+    ...(drops.length === 0 ? [] : [`dropped        ${drops.join(", ")}`]),
+  ]
+}
+
+function witnessDetail({ witness }: NodeStatus): string {
+  const parts = [
+    ...(witness.reporter === undefined ? [] : [`reporter ${witness.reporter}`]),
+    ...(witness.last_reply_ms === undefined ? [] : [`last reply ${duration(witness.last_reply_ms)} ago`]),
+    ...(witness.reason === undefined ? [] : [witness.reason]),
+  ]
+  return parts.length === 0 ? "" : `, ${parts.join(", ")}`
+}
+
+function rightsLines({ rights }: NodeStatus): readonly string[] {
+  const { voice, mandates } = rights
+  const active = rights.active_in_ms > 0 ? `, acts in ${duration(rights.active_in_ms)}` : ""
+  return [
+    `ring lease     ${rights.ring_lease_ms === undefined ? "none" : duration(rights.ring_lease_ms)}${active}`,
+    `voice          ${held(voice.held)} (${voice.by}), epoch ${voice.epoch}${remaining(voice.remaining_ms)}`,
+    ...mandates.map((mandate) => {
+      const holder = mandate.holder === undefined ? "" : `, holder ${mandate.holder}`
+      const pledge = mandate.pledged_to === undefined ? "" : `, pledged to ${mandate.pledged_to}`
+      const words = `${held(mandate.held)}, epoch ${mandate.epoch}${holder}${remaining(mandate.remaining_ms)}${pledge}`
+      return `mandate        ${mandate.ticket}: ${words}`
+    }),
+  ]
+}
+
+function peersTable({ peers }: NodeStatus): readonly string[] {
+  if (peers.length === 0) return []
+  const rows = peers.map((peer) => [
+    peer.name,
+    peer.site,
+    peer.state,
+    ago(peer.heard_ms),
+    percent(peer.cpu_load_percent),
+    percent(peer.memory_pressure_percent),
+    clock(peer.clock_deviation_us, peer.clock_source),
+    peer.lateness_ms === undefined ? "-" : `${peer.lateness_ms} ms`,
+    peer.uplink ?? "-",
+    peer.configuration_agrees === false ? "DIFFERS" : "",
+  ])
+  return table(["NODE", "SITE", "STATE", "HEARD", "CPU", "MEMORY", "CLOCK", "LATENESS", "UPLINK", ""], rows)
+}
+
+function sitesTable({ sites }: NodeStatus): readonly string[] {
+  if (sites.length <= 1) return []
+  return table(
+    ["SITE", "STATE", "HEARD"],
+    sites.map((site) => [site.name, site.state, ago(site.heard_ms)]),
+  )
+}
+
+function servicesTable({ services }: NodeStatus): readonly string[] {
+  if (services.length === 0) return []
+  const rows = services.map((service) => [
+    service.name,
+    service.ticket,
+    service.mode,
+    service.state,
+    service.owner ?? "-",
+    service.epoch ?? "-",
+    service.reason ?? "",
+  ])
+  return table(["SERVICE", "TICKET", "MODE", "STATE", "OWNER", "EPOCH", ""], rows)
+}
+
+function eventLines({ events }: NodeStatus): readonly string[] {
+  return events.slice(-eventsShown).map((event) => {
+    const time = new Date(event.at_ms).toISOString().slice(11, 19)
+    return `${time}  ${event.kind}  ${event.subject}  ${event.detail}`.trimEnd()
+  })
+}
+
+function table(header: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
+  )
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd()
+  return [line(header), ...rows.map(line), ""]
+}
+
+const held = (isHeld: boolean): string => (isHeld ? "held" : "not held")
+const ago = (time: number | undefined): string => (time === undefined ? "-" : duration(time))
+const percent = (value: number | undefined): string => (value === undefined ? "-" : `${value} %`)
+
+function clock(deviation: number | undefined, source: string | undefined): string {
+  if (source === undefined) return "-"
+  return deviation === undefined || source === "none" ? source : `${source} ${deviation} us`
+}
+
+function remaining(time: number | undefined): string {
+  return time === undefined ? "" : `, ${duration(time)} left`
+}
+
+function duration(time: number): string {
+  return time < 1_000 ? `${Math.round(time)} ms` : `${(time / 1_000).toFixed(1)} s`
+}

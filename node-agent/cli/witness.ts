@@ -1,0 +1,115 @@
+/** `quorumbeat witness`: run one here, tell one about a cluster, believe a new one. */
+import { createHash } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { runEmbeddedWitness } from "../host/embedded-witness.ts"
+import { readNodeKey, readSecret } from "../host/key-file.ts"
+import { registerCluster } from "../host/witness-registration.ts"
+import { commandAgent } from "./agent-client.ts"
+import { type Command, CommandFailure, exitStatus, parseOptions, print, usageFailure } from "./command.ts"
+import { readConfiguration } from "./configuration.ts"
+import { defaultPaths } from "./paths.ts"
+
+const help = `Usage: quorumbeat witness --state-dir DIR --key FILE --credential-file FILE [options]
+       quorumbeat witness register --credential-file FILE [options]
+       quorumbeat witness accept [--runtime-dir DIR]
+
+(no word)  runs the witness on this machine instead of on Cloudflare. It belongs on a machine that shares neither power
+           nor network with the sites.
+  --listen HOST:PORT         where nodes reach it (127.0.0.1:8787); HTTPS is a proxy's business
+  --state-dir DIR            its storage, for it alone
+  --key FILE                 its Ed25519 key (\`quorumbeat keygen --witness\`)
+  --credential-file FILE     the operator's credential (\`quorumbeat keygen --credential\`)
+  --allow-private-receivers  let alerts go to private addresses
+
+register   tells the witness of a cluster, or of its changed configuration
+  --config FILE              cluster configuration (${defaultPaths.config})
+  --url URL                  the witness, if not as configured
+  --credential-file FILE     the operator's credential
+  --receivers FILE           where alerts go, as a JSON array
+
+accept     believes the witness object that is seen now, although another one was known: after the witness was restored
+           or set up anew, and after making sure that the former one is gone
+  --runtime-dir DIR          the agent's runtime directory (${defaultPaths.runtime})
+
+Exit status: 0 done; 1 failed; 2 wrong use; 3 no agent.`
+
+export const witness: Command = {
+  summary: "run a witness here, register a cluster with one, accept a new one",
+  help,
+  async run(parameters) {
+    const [word, ...rest] = parameters
+    if (word === "register") return register(rest)
+    if (word === "accept") return accept(rest)
+    return serve(parameters)
+  },
+}
+
+async function serve(parameters: readonly string[]): Promise<number> {
+  const { values } = parseOptions(parameters, {
+    listen: { type: "string", default: "127.0.0.1:8787" },
+    "state-dir": { type: "string" },
+    key: { type: "string" },
+    "credential-file": { type: "string" },
+    "allow-private-receivers": { type: "boolean", default: false },
+  })
+  const stateDirectory = required("--state-dir", values["state-dir"])
+  const keyFile = required("--key", values.key)
+  const credential = readCredential(required("--credential-file", values["credential-file"]))
+  const key = readNodeKey(keyFile)
+  if (key.kind === "error") throw usageFailure(key.error)
+  const result = await runEmbeddedWitness({
+    listen: values.listen,
+    stateDirectory,
+    bindings: {
+      WITNESS_KEY: JSON.stringify(key.value.privateKey.export({ format: "jwk" })),
+      OPERATOR_CREDENTIAL_SHA256: createHash("sha256").update(credential).digest("hex"),
+      ...(values["allow-private-receivers"] ? { ALLOW_PRIVATE_RECEIVERS: "1" } : {}),
+    },
+  })
+  if (result.kind === "error") throw new CommandFailure(exitStatus.failed, result.error)
+  return result.value
+}
+
+async function register(parameters: readonly string[]): Promise<number> {
+  const { values } = parseOptions(parameters, {
+    config: { type: "string", default: defaultPaths.config },
+    url: { type: "string" },
+    "credential-file": { type: "string" },
+    receivers: { type: "string" },
+  })
+  const result = await registerCluster({
+    config: readConfiguration(values.config),
+    url: values.url,
+    credential: readCredential(required("--credential-file", values["credential-file"])),
+    receivers: values.receivers === undefined ? undefined : readReceivers(values.receivers),
+  })
+  if (result.kind === "error") throw new CommandFailure(exitStatus.failed, result.error)
+  print(result.value)
+  return exitStatus.done
+}
+
+function accept(parameters: readonly string[]): Promise<number> {
+  const { values } = parseOptions(parameters, {
+    "runtime-dir": { type: "string", default: defaultPaths.runtime },
+  })
+  return commandAgent(values["runtime-dir"], { kind: "witness-accept" })
+}
+
+function required(option: string, value: string | undefined): string {
+  if (value === undefined) throw usageFailure(`${option} is missing; see --help`)
+  return value
+}
+
+function readCredential(path: string): string {
+  const text = readSecret(path)
+  if (text.kind === "error") throw usageFailure(text.error)
+  return text.value.trim()
+}
+
+function readReceivers(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"))
+  } catch (cause) {
+    throw usageFailure(`${path}: not JSON: ${cause instanceof Error ? cause.message : String(cause)}`)
+  }
+}

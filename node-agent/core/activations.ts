@@ -1,0 +1,283 @@
+/**
+ * Services on this node (SPEC S): an owner acts while its deadline is ahead, and that is raised only by rights that are
+ * all in order. Starting and stopping happen elsewhere; what this node does is told to the others in ordered messages.
+ */
+import {
+  after,
+  earliest,
+  elapsed,
+  type Instant,
+  instant,
+  millis,
+  type NodeId,
+  type ServiceName,
+} from "../../protocol/units.ts"
+import type { FoundService } from "./events.ts"
+import type { Message } from "./messages.ts"
+import { mandateOf } from "./placement.ts"
+import { hasVoice, needsMandate, serviceUntil } from "./rights.ts"
+import { order } from "./ring.ts"
+import type { Activation, Assignment, NodeState, ServiceRecord } from "./state.ts"
+import { log, report, type Turn, withEntry } from "./turn.ts"
+import { beginAct, endAct, updateView } from "./view.ts"
+
+/** Share of a ring lease that a deadline must grow by before the lease file is written again. */
+const leaseFileShare = 8
+/** A failed stop is tried again. */
+const stopRetry = millis(5000)
+
+export function updateActivation(node: NodeState, service: ServiceName, change: Partial<Activation>): void {
+  const activation = node.activations.get(service)
+  if (activation !== undefined)
+    node.activations = withEntry(node.activations, service, { ...activation, ...change })
+}
+
+/** The assignment of this node's present start, revoked or not. */
+function mine(node: NodeState, record: ServiceRecord): Assignment | undefined {
+  const { assignment } = record
+  return assignment?.owner === node.self.id && assignment.incarnation === node.incarnation
+    ? assignment
+    : undefined
+}
+
+/** With the rights as they are now: deadlines rise, and what is assigned here starts (SPEC L1, S1). */
+export function renewServices(turn: Turn): void {
+  const { node, now } = turn
+  if (!hasVoice(node, now)) return
+  for (const record of node.ordered.services) {
+    const assignment = mine(node, record)
+    const ticketName = node.config.services.find((each) => each.name === record.service)?.ticket
+    const ticket = ticketName === undefined ? undefined : node.tickets.get(ticketName)
+    if (assignment === undefined || assignment.revoked || ticket === undefined) continue
+    if (needsMandate(node, ticket.ticket) && mandateOf(assignment.epoch) !== ticket.epoch) continue
+    const until = serviceUntil(node, ticket)
+    if (until !== undefined && until > now) raise(turn, record.service, assignment.epoch, until)
+  }
+}
+
+function raise(turn: Turn, service: ServiceName, epoch: string, until: Instant): void {
+  const { node, now } = turn
+  const activation = node.activations.get(service)
+  if (activation?.epoch !== epoch || activation.stopWanted || activation.phase === "failed") return
+  if (activation.deadline === undefined || until > activation.deadline)
+    updateActivation(node, service, { deadline: until })
+  const written = activation.written ?? instant(Number.NEGATIVE_INFINITY)
+  if (until >= written + node.config.timings.lease / leaseFileShare) {
+    updateActivation(node, service, { written: until })
+    turn.effects.push({ kind: "write-lease", service, epoch, deadline: until })
+  }
+  if (activation.phase === "stopped" && !activation.failed && node.control === "present") {
+    begin(turn, service, "starting", "")
+    const operation = node.activations.get(service)?.operation ?? 0
+    turn.effects.push({ kind: "start-service", operation, service, epoch, deadline: until })
+    log(turn, "info", "service-starting", { service, epoch, until: Math.round(until - now) })
+  }
+}
+
+function begin(turn: Turn, service: ServiceName, phase: "starting" | "stopping", reason: string): void {
+  const { node } = turn
+  const operation = node.nextOperation
+  node.nextOperation += 1
+  updateActivation(node, service, { phase, operation, reason, retryAt: undefined })
+}
+
+export function afterAssignment(turn: Turn, message: Message & { readonly kind: "assign" }): void {
+  const { node } = turn
+  endAct(node, `assign:${message.service}`)
+  const name = node.config.nodes.find((each) => each.id === message.node)?.name ?? String(message.node)
+  if (node.view?.coordinator === node.self.id) report(turn, "info", "service-assigned", message.service, name)
+  reconcileActivations(turn)
+}
+
+export function afterRevocation(turn: Turn, message: Message & { readonly kind: "revoke" }): void {
+  endAct(turn.node, `revoke:${message.service}:${message.epoch}`)
+  reconcileActivations(turn)
+}
+
+/** Brings this node's services in line with what is agreed: takes up a new assignment, gives up a lost one. */
+export function reconcileActivations(turn: Turn): void {
+  const { node } = turn
+  for (const record of node.ordered.services) {
+    const activation = node.activations.get(record.service)
+    if (activation === undefined) continue
+    const assignment = mine(node, record)
+    const wanted = assignment === undefined || assignment.revoked ? undefined : assignment.epoch
+    if (activation.epoch === wanted) continue
+    if (activation.epoch !== undefined) giveUp(turn, activation, "revoked")
+    else if (wanted !== undefined && activation.phase === "stopped") {
+      updateActivation(node, record.service, {
+        epoch: wanted,
+        deadline: undefined,
+        written: undefined,
+        failed: false,
+        reason: "",
+      })
+    }
+  }
+}
+
+/** The right is over, or the service failed: the lease file says so at once, the service is stopped. */
+export function giveUp(turn: Turn, activation: Activation, reason: string): void {
+  const { node } = turn
+  const { service, epoch, phase } = activation
+  if (epoch !== undefined) turn.effects.push({ kind: "write-lease", service, epoch, deadline: undefined })
+  updateActivation(node, service, { deadline: undefined, written: undefined, reason })
+  if (phase === "stopped") updateActivation(node, service, { epoch: undefined })
+  else stop(turn, service, reason)
+}
+
+function stop(turn: Turn, service: ServiceName, reason: string): void {
+  const { node } = turn
+  const activation = node.activations.get(service)
+  if (activation === undefined || activation.phase === "stopping" || node.control === "absent") {
+    updateActivation(node, service, { reason, stopWanted: true })
+    return
+  }
+  begin(turn, service, "stopping", reason)
+  updateActivation(node, service, { stopWanted: true })
+  const operation = node.activations.get(service)?.operation ?? 0
+  turn.effects.push({ kind: "stop-service", operation, service, epoch: activation.epoch })
+  log(turn, "info", "service-stopping", { service, epoch: activation.epoch, reason })
+}
+
+/** Rights that lapsed stop the service, unless they come back within one more lease (SPEC S6). */
+export function watchActivations(turn: Turn): void {
+  const { node, now } = turn
+  for (const activation of node.activations.values()) {
+    const { phase, deadline, service, retryAt } = activation
+    if (retryAt !== undefined && retryAt <= now) {
+      updateActivation(node, service, { retryAt: undefined, phase: "unknown" })
+      stop(turn, service, activation.reason)
+    } else if (
+      deadline !== undefined &&
+      (phase === "running" || phase === "starting") &&
+      lapsedAt(node, deadline) <= now
+    ) {
+      report(turn, "critical", "service-lapsed", service, "its rights ended and did not come back")
+      giveUp(turn, activation, "lapsed")
+    }
+  }
+}
+
+function lapsedAt(node: NodeState, deadline: Instant): Instant {
+  return after(deadline, node.config.timings.lease)
+}
+
+export function nextActivationWork(node: NodeState): Instant | undefined {
+  return earliest(
+    ...[...node.activations.values()].flatMap(({ phase, deadline, retryAt }) => {
+      const watched = phase === "running" || phase === "starting"
+      return [retryAt, watched && deadline !== undefined ? lapsedAt(node, deadline) : undefined]
+    }),
+  )
+}
+
+export function onServiceStarted(turn: Turn, service: ServiceName, operation: number): void {
+  const { node, now } = turn
+  const activation = node.activations.get(service)
+  if (activation?.operation !== operation || activation.phase !== "starting") return
+  updateActivation(node, service, { phase: "running", operation: undefined })
+  const left = activation.deadline === undefined ? undefined : Math.round(elapsed(now, activation.deadline))
+  log(turn, "info", "service-running", { service, epoch: activation.epoch, right_ms: left })
+}
+
+export function onServiceStopped(turn: Turn, service: ServiceName, operation: number): void {
+  const { node } = turn
+  const activation = node.activations.get(service)
+  if (activation?.operation !== operation || activation.phase !== "stopping") return
+  const { epoch } = activation
+  updateActivation(node, service, {
+    phase: "stopped",
+    operation: undefined,
+    epoch: undefined,
+    deadline: undefined,
+    written: undefined,
+    stopWanted: false,
+  })
+  log(turn, "info", "service-stopped", { service, epoch })
+  reconcileActivations(turn)
+}
+
+/** A start that failed or a service that died is stopped, to be sure, and told as failed. */
+export function onServiceFailed(turn: Turn, service: ServiceName, reason: string): void {
+  const { node } = turn
+  const activation = node.activations.get(service)
+  if (activation === undefined || (activation.phase !== "starting" && activation.phase !== "running")) return
+  report(turn, "critical", "service-failed", service, reason)
+  updateActivation(node, service, { failed: true })
+  giveUp(turn, { ...activation, failed: true }, reason)
+}
+
+/** Not confirmed stopped: nothing is started anywhere on its word; tried again. */
+export function onStopFailed(turn: Turn, service: ServiceName, operation: number, reason: string): void {
+  const { node, now } = turn
+  const activation = node.activations.get(service)
+  if (activation?.operation !== operation) return
+  report(turn, "critical", "service-stop-failed", service, reason)
+  updateActivation(node, service, {
+    phase: "failed",
+    operation: undefined,
+    reason,
+    retryAt: after(now, stopRetry),
+  })
+}
+
+/** The process that runs resources is (again) there: what it found decides what was lost on the way. */
+export function onControlConnected(turn: Turn, found: readonly FoundService[]): void {
+  const { node } = turn
+  node.control = "present"
+  for (const each of found) {
+    const activation = node.activations.get(each.service)
+    if (activation === undefined) continue
+    const ours =
+      activation.epoch !== undefined && each.epoch === activation.epoch && activation.stopWanted !== true
+    if (each.state === "running" && ours) {
+      updateActivation(node, each.service, { phase: "running", operation: undefined })
+    } else if (each.state === "stopped" && activation.phase === "running") {
+      onServiceFailed(turn, each.service, "found not running")
+    } else if (each.state === "stopped") {
+      updateActivation(node, each.service, { phase: "stopping", operation: 0 })
+      onServiceStopped(turn, each.service, 0)
+    } else {
+      updateActivation(node, each.service, { phase: "unknown" })
+      stop(turn, each.service, each.reason ?? "found running without a right")
+    }
+  }
+  reconcileActivations(turn)
+}
+
+/** Tells the members what changed here; a stop with its epoch is the proof `released`. */
+export function tellPhases(turn: Turn): void {
+  const { node } = turn
+  if (node.membership.kind !== "operational" || node.view === undefined) return
+  const told = node.view.phases.get(node.self.id)
+  for (const record of node.ordered.services) {
+    const activation = node.activations.get(record.service)
+    if (activation === undefined) continue
+    const { phase, failed, reason, service } = activation
+    const assignment = mine(node, record)
+    const over =
+      node.view.entitled && phase === "stopped" && assignment !== undefined && activation.epoch === undefined
+    const epoch = over ? assignment.epoch : activation.epoch
+    const known = told?.get(service)
+    if (known?.phase === phase && known.epoch === epoch && !over) continue
+    if (!beginAct(node, `phase:${service}:${phase}:${epoch ?? ""}`)) continue
+    order(turn, { kind: "phase", service, phase, epoch, failed, reason: reason.slice(0, 80) })
+  }
+}
+
+export function notePhase(turn: Turn, origin: NodeId, message: Message & { readonly kind: "phase" }): void {
+  const { node } = turn
+  const { service, phase, epoch, reason } = message
+  if (origin === node.self.id) endAct(node, `phase:${service}:${phase}:${epoch ?? ""}`)
+  updateView(node, (view) => ({
+    phases: withEntry(
+      view.phases,
+      origin,
+      withEntry(view.phases.get(origin) ?? new Map(), service, { phase, epoch, reason }),
+    ),
+  }))
+  if (origin === node.self.id && phase === "stopped" && message.failed)
+    updateActivation(node, service, { failed: false })
+  reconcileActivations(turn)
+}

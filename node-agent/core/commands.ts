@@ -1,0 +1,151 @@
+/**
+ * Operator commands (SPEC O, I5): ordered like everything else, acknowledged once every member has them, and where the
+ * view needs the witness once the memo has them too.
+ */
+import { after, earliest, type Instant, millis, type NodeId } from "../../protocol/units.ts"
+import type { CommandResult } from "./effects.ts"
+import type { OperatorCommand } from "./events.ts"
+import { afterMemo, memoNeeded } from "./memo.ts"
+import type { Message } from "./messages.ts"
+import { acceptStranger } from "./pin.ts"
+import { voiceUntil } from "./rights.ts"
+import { order } from "./ring.ts"
+import type { NodeState } from "./state.ts"
+import { report, type Turn } from "./turn.ts"
+
+/** An operator is not kept waiting longer; the command may still take effect, and the answer says so. */
+const patience = millis(10_000)
+/** Commands waiting for delivery; more are refused. */
+const requestsMax = 32
+
+export function onOperatorCommand(turn: Turn, request: number, command: OperatorCommand): void {
+  const { node, now } = turn
+  if (command.kind === "witness-accept") return answer(turn, request, accepted(turn))
+  const concrete = inOwnTerms(node, command)
+  const refusal = typeof concrete === "string" ? concrete : refusalOf(node, now, concrete)
+  if (typeof concrete === "string" || refusal !== undefined) {
+    return answer(turn, request, { kind: "refused", reason: reasonOf(refusal), message: refusal ?? "" })
+  }
+  const number = node.operator.nextNumber
+  node.operator = {
+    nextNumber: number + 1,
+    requests: [
+      ...node.operator.requests,
+      { request, number, command: concrete, deadline: after(now, patience) },
+    ],
+  }
+  order(turn, { kind: "command", number, incarnation: node.incarnation, command: concrete })
+}
+
+function accepted(turn: Turn): CommandResult {
+  if (!acceptStranger(turn))
+    return { kind: "refused", reason: "nothing-to-accept", message: "no other witness object was seen" }
+  return { kind: "done", message: "the witness object seen now is believed from here on" }
+}
+
+/** Moves to a node of another site become moves of the ticket; a confirmation names the incarnation known here. */
+function inOwnTerms(node: NodeState, command: OperatorCommand): OperatorCommand | string {
+  if (command.kind === "service-move") {
+    const service = node.config.services.find((each) => each.name === command.service)
+    const target = node.config.nodes.find((each) => each.id === command.to)
+    if (service === undefined) return `unknown-service: there is no service ${command.service}`
+    if (target === undefined || !service.nodes.includes(target.id))
+      return `unable: that node does not run ${command.service}`
+    if (target.site !== node.self.site)
+      return { kind: "ticket-move", ticket: service.ticket, to: target.site }
+  }
+  if (command.kind === "fence-confirm" && command.incarnation === undefined) {
+    const known = node.peers.get(command.node)?.incarnation ?? assignedIncarnation(node, command.node)
+    return { ...command, incarnation: known }
+  }
+  return command
+}
+
+function assignedIncarnation(node: NodeState, id: NodeId): NodeState["incarnation"] {
+  const incarnations = node.ordered.services.map(({ assignment }) =>
+    assignment?.owner === id ? assignment.incarnation : 0,
+  )
+  return Math.max(0, ...incarnations) as NodeState["incarnation"]
+}
+
+function refusalOf(node: NodeState, now: Instant, command: OperatorCommand): string | undefined {
+  if ("service" in command && !node.config.services.some((service) => service.name === command.service)) {
+    return `unknown-service: there is no service ${command.service}`
+  }
+  if (command.kind === "fence-confirm") {
+    if (!node.config.nodes.some((each) => each.id === command.node))
+      return `unknown-node: there is no node ${command.node}`
+    if (node.view?.members.includes(command.node) ?? false)
+      return "still-here: that node is a member of this view"
+  }
+  if (command.kind === "ticket-move") {
+    const ticket = node.config.tickets.find((each) => each.name === command.ticket)
+    if (ticket === undefined || !ticket.sites.includes(command.to))
+      return "unknown-site: that site may not hold the ticket"
+    if (node.tickets.get(command.ticket)?.gainedAt === undefined)
+      return "not-here: this site does not hold the mandate; ask the one that does"
+  }
+  if (node.operator.requests.length >= requestsMax) return "busy: too many commands are waiting"
+  const until = voiceUntil(node)
+  if (until === undefined || until <= now) return "no-quorum: this node's view does not speak for its site"
+  return undefined
+}
+
+function reasonOf(refusal: string | undefined): string {
+  return refusal?.split(":")[0] ?? "refused"
+}
+
+function answer(turn: Turn, request: number, result: CommandResult): void {
+  turn.effects.push({ kind: "answer-operator", request, result })
+}
+
+export function afterCommandDelivered(
+  turn: Turn,
+  origin: NodeId,
+  message: Message & { readonly kind: "command" },
+): void {
+  const { node } = turn
+  report(turn, "info", "operator-command", message.command.kind, JSON.stringify(message.command))
+  if (!memoNeeded(node)) {
+    if (origin === node.self.id) acknowledge(turn, message.number)
+  } else if (node.view?.coordinator === node.self.id) {
+    afterMemo(turn, { kind: "recorded", node: origin, number: message.number })
+  }
+}
+
+/** Delivered and, where needed, recorded: it is not lost by any fault that leaves a quorum. */
+export function acknowledge(turn: Turn, number: number): void {
+  const { node } = turn
+  const done = node.operator.requests.find((each) => each.number === number)
+  if (done === undefined) return
+  node.operator = { ...node.operator, requests: node.operator.requests.filter((each) => each !== done) }
+  answer(turn, done.request, { kind: "done", message: `${done.command.kind} is ordered` })
+}
+
+/** In a new view: what the old one had ordered is acknowledged, the rest is ordered again. */
+export function reorderCommands(turn: Turn): void {
+  const { node } = turn
+  const mine = node.ordered.commands.find(
+    (entry) => entry.node === node.self.id && entry.incarnation === node.incarnation,
+  )
+  for (const { number, command } of node.operator.requests) {
+    if (mine !== undefined && mine.number >= number && !memoNeeded(node)) acknowledge(turn, number)
+    else order(turn, { kind: "command", number, incarnation: node.incarnation, command })
+  }
+}
+
+export function tickCommands(turn: Turn): void {
+  const { node, now } = turn
+  for (const late of node.operator.requests.filter((each) => each.deadline <= now)) {
+    node.operator = { ...node.operator, requests: node.operator.requests.filter((each) => each !== late) }
+    answer(turn, late.request, {
+      kind: "refused",
+      reason: "timeout",
+      message: "not confirmed in time; it may still take effect",
+    })
+  }
+}
+
+export function nextCommandWork(node: NodeState): Instant | undefined {
+  return earliest(...node.operator.requests.map((each) => each.deadline))
+}

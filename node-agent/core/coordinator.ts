@@ -1,0 +1,118 @@
+/**
+ * What the coordinator of a view does at each chance (SPEC V, M, S): claims, renews, assigns. One member of each view;
+ * the others deliver what it orders. Everything it decides follows from ordered state, rights and the clock, so that a
+ * new coordinator goes on where the old one stopped.
+ */
+import type { ServiceConfig } from "../../protocol/cluster.ts"
+import { earliest, epoch, type Instant } from "../../protocol/units.ts"
+import { driveMandates, moveOf, nextMandateWork, releaseMandate } from "./mandate.ts"
+import { memoWritten, type Plan, performWaitingActs } from "./memo.ts"
+import { type Placement, placementOf } from "./placement.ts"
+import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
+import { order } from "./ring.ts"
+import type { NodeState } from "./state.ts"
+import { report, type Turn, upcoming } from "./turn.ts"
+import { beginAct, updateView } from "./view.ts"
+import { postIfDue } from "./witness.ts"
+
+export function coordinate(turn: Turn): void {
+  const { node, now } = turn
+  const { view } = node
+  if (
+    view?.coordinator !== node.self.id ||
+    node.membership.kind !== "operational" ||
+    node.leaving === "departed"
+  )
+    return
+  // A memo that this view did not write is on its way to all members: nothing is decided before they have it.
+  if (view.underWay.has("memo")) return
+  // The role was given away: only what was ordered before may still come of it.
+  if (view.underWay.has("coordinator")) return
+  const placements = node.config.services.map((service) => ({
+    service,
+    placement: placementOf(node, service, now),
+  }))
+  const plans = plansOf(placements)
+  if (hasVoice(node, now)) act(turn, placements, plans)
+  postIfDue(turn, plans)
+}
+
+interface Placed {
+  readonly service: ServiceConfig
+  readonly placement: Placement
+}
+
+/** What is about to be assigned, a proof's wait included: the memo names it before it happens. */
+function plansOf(placements: readonly Placed[]): readonly Plan[] {
+  return placements.flatMap(({ service, placement }) =>
+    placement.kind === "assign" || placement.kind === "wait"
+      ? [{ service: service.name, node: placement.node }]
+      : [],
+  )
+}
+
+function act(turn: Turn, placements: readonly Placed[], plans: readonly Plan[]): void {
+  const { node } = turn
+  driveMandates(turn)
+  performWaitingActs(turn, plans)
+  giveMandatesUp(turn)
+  const written = plans.length === 0 || memoWritten(turn, plans)
+  let lookAgain: Instant | undefined
+  for (const { service, placement } of placements) {
+    noteBlocked(turn, service, placement)
+    if (placement.kind === "wait") lookAgain = earliest(lookAgain, placement.at)
+    if (placement.kind === "revoke" && beginAct(node, `revoke:${service.name}:${placement.epoch}`)) {
+      order(turn, { kind: "revoke", service: service.name, epoch: placement.epoch })
+    }
+    if (placement.kind === "assign" && written) assign(turn, service, placement.node)
+  }
+  updateView(node, () => ({ lookAgain }))
+}
+
+function assign(turn: Turn, service: ServiceConfig, to: Plan["node"]): void {
+  const { node } = turn
+  const incarnation = node.view?.incarnations.get(to)
+  const ticket = node.tickets.get(service.ticket)
+  if (incarnation === undefined || ticket === undefined || !beginAct(node, `assign:${service.name}`)) return
+  const mandate = needsMandate(node, service.ticket) ? ticket.epoch : epoch(0)
+  const voice = epoch(Math.max(node.ordered.voiceEpoch, node.view?.voice.epoch ?? 0))
+  order(turn, { kind: "assign", service: service.name, node: to, incarnation, mandate, voice })
+}
+
+/** An operator sent the ticket elsewhere: once nothing of it runs here, the mandate is released. */
+function giveMandatesUp(turn: Turn): void {
+  const { node, now } = turn
+  for (const state of node.tickets.values()) {
+    const next = moveOf(node, state.ticket)
+    if (next === undefined || !hasMandate(node, state, now)) continue
+    const services = node.config.services
+      .filter((service) => service.ticket === state.ticket)
+      .map((service) => service.name)
+    const running = node.ordered.services.some(
+      (record) => services.includes(record.service) && record.assignment !== undefined,
+    )
+    if (!running && beginAct(node, `release:${state.ticket}`)) releaseMandate(turn, state, next)
+  }
+}
+
+/** A service without proof is loud, once for each view. */
+function noteBlocked(turn: Turn, service: ServiceConfig, placement: Placement): void {
+  if (placement.kind !== "blocked" || !beginAct(turn.node, `blocked:${service.name}`)) return
+  const names = placement.nodes.map(
+    (id) => turn.node.config.nodes.find((each) => each.id === id)?.name ?? String(id),
+  )
+  report(
+    turn,
+    "critical",
+    "service-blocked",
+    service.name,
+    `no proof that ${names.join(", ")} stopped: fence confirm`,
+  )
+}
+
+/** When the coordinator has something to do, if nothing else happens. */
+export function nextCoordination(node: NodeState): Instant | undefined {
+  const { view } = node
+  if (view?.coordinator !== node.self.id || node.membership.kind !== "operational") return undefined
+  return upcoming(node, [view.activateAt, view.lookAgain, nextMandateWork(node)])
+}

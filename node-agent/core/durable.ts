@@ -1,0 +1,48 @@
+/**
+ * What must survive a restart, as one small record. The host writes it whole, atomically, off its loop, and says
+ * `persisted`; nothing in it is spoken before (SPEC D1). A missing or torn file is amnesia (SPEC M9).
+ */
+import type { LeaseTag } from "../../protocol/lease.ts"
+import type { Epoch, Incarnation, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
+
+export interface DurablePledge {
+  readonly ticket: Ticket
+  /** To whom this site's vote is pledged. */
+  readonly site: SiteId
+  /** Greater than any that a member or the memo has ever known for the site and ticket. */
+  readonly number: number
+  readonly epoch: Epoch
+}
+
+export interface DurableTicket {
+  readonly ticket: Ticket
+  /** The highest mandate epoch this node has ever heard of. */
+  readonly epoch: Epoch
+  /** The highest pledge number this node has ever known for its own site. */
+  readonly pledgeNumber: number
+  /** The highest epoch known to have been released with all owners stopped. */
+  readonly releasedEpoch: Epoch
+}
+
+export interface PinnedWitness {
+  /** The object's incarnation id; another one is quarantined until an operator says so (SPEC W6). */
+  readonly incarnation: string
+  readonly highest: readonly ({ readonly name: string } & LeaseTag)[]
+}
+
+export interface DurableState {
+  readonly format: 1
+  readonly cluster: string
+  readonly node: NodeId
+  /** The incarnation that last ran with this record. */
+  readonly incarnation: Incarnation
+  /** No ring sequence above this one was ever announced by this node (kept ahead, so that forming a view waits for no disk). */
+  readonly ringSequence: number
+  /** The highest epoch of the site's voice lease that this node ever acted under (SPEC S8). */
+  readonly voiceEpoch: Epoch
+  readonly tickets: readonly DurableTicket[]
+  readonly pledges: readonly DurablePledge[]
+  readonly witness: PinnedWitness | undefined
+  /** Made by `quorumbeat init` for a cluster that never ran: the absence of pledges is knowledge, not amnesia. */
+  readonly fresh: boolean
+}

@@ -1,0 +1,118 @@
+/**
+ * Gather's decision: which nodes would form a ring (SPEC R6, R7). Pure. Every node sends joins that say whom it hears
+ * and accuses and what it proposes; from equal joins everybody computes the same set, the largest one whose members
+ * hear each other pairwise, so that partial and one-way failures converge. Deviation from Totem (which agrees on a
+ * processor and a fail list): the proposal itself is exchanged and agreed upon.
+ */
+import type { PeerIncarnation } from "../../protocol/frame.ts"
+import type { Incarnation, Instant, NodeId } from "../../protocol/units.ts"
+
+/** What a peer's latest join of this Gather said. */
+export interface Join {
+  readonly at: Instant
+  readonly incarnation: Incarnation
+  readonly sequence: number
+  readonly hears: readonly PeerIncarnation[]
+  readonly accuses: readonly NodeId[]
+  readonly proposal: readonly NodeId[]
+  readonly owner: boolean
+}
+
+export interface GatherInput {
+  readonly self: PeerIncarnation
+  readonly selfOwner: boolean
+  /** Peers that this node hears now. */
+  readonly hears: readonly PeerIncarnation[]
+  readonly joins: ReadonlyMap<NodeId, Join>
+  /** Votes of a set, for ties between sets of one size. */
+  readonly votes: (members: readonly NodeId[]) => number
+}
+
+/** The set this node would form a ring with, ascending; it always has the node itself in it. */
+export function proposalOf(input: GatherInput): readonly NodeId[] {
+  const candidates = [...input.joins.keys()]
+    .filter((peer) => twoWay(input, input.self.node, peer))
+    .sort(ascending)
+  let best: readonly NodeId[] = [input.self.node]
+  for (const clique of cliques(candidates, (a, b) => twoWay(input, a, b))) {
+    const set = [...clique, input.self.node].sort(ascending)
+    if (preferred(input, set, best)) best = set
+  }
+  return best
+}
+
+/** True when every member of `proposal` has proposed exactly it. */
+export function agreed(self: NodeId, proposal: readonly NodeId[], joins: ReadonlyMap<NodeId, Join>): boolean {
+  return proposal.every(
+    (member) => member === self || sameMembers(joins.get(member)?.proposal ?? [], proposal),
+  )
+}
+
+export function sameMembers(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+  return a.length === b.length && a.every((member, index) => member === b[index])
+}
+
+export const ascending = (a: NodeId, b: NodeId): number => a - b
+
+/** `a` hears `b` in its present incarnation, and the other way round. */
+function twoWay(input: GatherInput, a: NodeId, b: NodeId): boolean {
+  return hearsOther(input, a, b) && hearsOther(input, b, a)
+}
+
+function hearsOther(input: GatherInput, listener: NodeId, speaker: NodeId): boolean {
+  const heard = listener === input.self.node ? input.hears : (input.joins.get(listener)?.hears ?? [])
+  const present = speaker === input.self.node ? input.self.incarnation : input.joins.get(speaker)?.incarnation
+  return heard.some((peer) => peer.node === speaker && peer.incarnation === present)
+}
+
+/** Larger first, then more votes, then more owners of services, then the lowest ids. A total order on sets. */
+function preferred(input: GatherInput, set: readonly NodeId[], than: readonly NodeId[]): boolean {
+  const difference =
+    set.length - than.length ||
+    input.votes(set) - input.votes(than) ||
+    owners(input, set) - owners(input, than)
+  if (difference !== 0) return difference > 0
+  for (const [index, member] of set.entries()) {
+    const other = than[index]
+    if (other !== undefined && member !== other) return member < other
+  }
+  return false
+}
+
+function owners(input: GatherInput, set: readonly NodeId[]): number {
+  return set.filter((member) =>
+    member === input.self.node ? input.selfOwner : input.joins.get(member)?.owner,
+  ).length
+}
+
+/** All maximal cliques (Bron and Kerbosch 1973, with a pivot): one for a full mesh, few in practice. */
+function* cliques(
+  vertices: readonly NodeId[],
+  linked: (a: NodeId, b: NodeId) => boolean,
+): Generator<readonly NodeId[]> {
+  function* extend(
+    clique: readonly NodeId[],
+    open: readonly NodeId[],
+    done: readonly NodeId[],
+  ): Generator<readonly NodeId[]> {
+    if (open.length === 0 && done.length === 0) {
+      yield clique
+      return
+    }
+    const neighbours = (vertex: NodeId, among: readonly NodeId[]) =>
+      among.filter((other) => other !== vertex && linked(vertex, other))
+    let pivotNeighbours: readonly NodeId[] = []
+    for (const vertex of [...open, ...done]) {
+      const reached = neighbours(vertex, open)
+      if (reached.length > pivotNeighbours.length) pivotNeighbours = reached
+    }
+    let left = open
+    let finished = done
+    for (const vertex of open.filter((each) => !pivotNeighbours.includes(each))) {
+      yield* extend([...clique, vertex], neighbours(vertex, left), neighbours(vertex, finished))
+      left = left.filter((each) => each !== vertex)
+      finished = [...finished, vertex]
+    }
+  }
+  yield* extend([], vertices, [])
+}

@@ -1,0 +1,253 @@
+/**
+ * The mandate (SPEC M): which site runs a ticket's services. The coordinator of a site with voice asks every voter for
+ * its vote all the time while the site holds or wants the mandate; the mandate stands until the majority-th latest of
+ * the deadlines, each counted from the first sending of its request.
+ */
+import { mandateLease } from "../../protocol/lease.ts"
+import {
+  after,
+  elapsed,
+  epoch,
+  type Instant,
+  instant,
+  millis,
+  type NodeId,
+  type SiteId,
+  type Ticket,
+} from "../../protocol/units.ts"
+import { mandateMajority, mandateVoters, viewStanding } from "../../protocol/votes.ts"
+import { boundTo, updateTicket } from "./pledges.ts"
+import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
+import { order } from "./ring.ts"
+import { sendSiteMessage, sendToOtherSites } from "./site-messages.ts"
+import type { NodeState, TicketState } from "./state.ts"
+import { report, type Turn, upcoming, withEntry } from "./turn.ts"
+import { waitedOut, waitedOutAt } from "./watch.ts"
+
+/** Requests that may still be answered; older ones are forgotten. */
+const requestsMax = 24
+
+/** Coordinator with voice: renews what is held, claims what is wanted. */
+export function driveMandates(turn: Turn): void {
+  const { node, now } = turn
+  for (const state of node.tickets.values()) {
+    if (!needsMandate(node, state.ticket) || !wantsToClaim(turn, state) || state.nextClaim > now) continue
+    claim(turn, state)
+  }
+}
+
+/** Renewing, or worth trying: free to vote for itself, its turn has come, and a majority may be had. */
+export function wantsToClaim(turn: Turn, state: TicketState): boolean {
+  const { node, now } = turn
+  if (moveOf(node, state.ticket) !== undefined) return false
+  if (hasMandate(node, state, now)) return true
+  const bound = boundTo(state, now)
+  if (bound !== undefined && bound.site !== node.self.site) return false
+  if (state.holdOff !== undefined && state.holdOff > now) return false
+  return (
+    now >= claimFrom(node, state) && votesInReach(turn, state) >= mandateMajority(node.config, state.ticket)
+  )
+}
+
+/** The site another one is to have the ticket, by order of an operator; undefined: none. */
+export function moveOf(node: NodeState, ticket: Ticket): SiteId | undefined {
+  const to = node.ordered.moves.find((move) => move.ticket === ticket)?.site
+  return to === node.self.site ? undefined : to
+}
+
+/** Sites claim in the ticket's order of preference, one stagger apart, from when another holder was last seen. */
+function claimFrom(node: NodeState, state: TicketState): Instant {
+  const sites = node.config.tickets.find((ticket) => ticket.name === state.ticket)?.sites ?? []
+  const rank = Math.max(0, sites.indexOf(node.self.site))
+  const from = state.otherSeen ?? node.view?.activateAt ?? instant(Number.POSITIVE_INFINITY)
+  return after(from, millis(rank * node.config.timings.claimStagger))
+}
+
+function votesInReach(turn: Turn, state: TicketState): number {
+  const { node, now } = turn
+  return mandateVoters(node.config, state.ticket).filter((voter) => {
+    if (voter.kind === "witness") return witnessInReach(turn, state)
+    if (voter.site === node.self.site) return true
+    const heard = node.sites.get(voter.site)?.heard
+    return heard !== undefined && elapsed(heard, now) < node.config.timings.wanSilent
+  }).length
+}
+
+/** Vacant, ours, or waited out; an unknown lease may be vacant, while the witness answers at all. */
+export function witnessInReach(turn: Turn, state: TicketState): boolean {
+  const { node, now } = turn
+  const name = mandateLease(state.ticket)
+  const lease = node.witness.watches.get(name)?.lease
+  if (node.witness.failures > 2 || node.witness.lastReply === undefined) return false
+  if (lease?.holder === undefined) return true
+  if (lease.holder.kind === "site" && lease.holder.site === node.self.site) return true
+  return waitedOut(node, name, now) !== undefined
+}
+
+function claim(turn: Turn, state: TicketState): void {
+  const { node, now } = turn
+  const held = hasMandate(node, state, now)
+  const at =
+    held || (state.epoch > 0 && state.epoch >= state.heardEpoch) ? state.epoch : epoch(state.heardEpoch + 1)
+  updateTicket(node, state.ticket, () => ({
+    epoch: at,
+    heardEpoch: epoch(Math.max(at, state.heardEpoch)),
+    nextClaim: after(now, node.config.timings.renewal),
+  }))
+  if (!held) node.witness = { ...node.witness, urgent: true }
+  for (const voter of mandateVoters(node.config, state.ticket)) {
+    if (voter.kind === "witness") continue
+    const id = noteRequest(turn, state.ticket, voter.site, at)
+    if (voter.site === node.self.site)
+      answerPledge(turn, node.self.id, { ticket: state.ticket, site: node.self.site, epoch: at, id })
+    else askSite(turn, voter.site, { id, ticket: state.ticket, site: node.self.site, epoch: at })
+  }
+}
+
+function noteRequest(turn: Turn, ticket: Ticket, voter: string, at: TicketState["epoch"]): number {
+  const { node, now } = turn
+  const id = node.nextRequest
+  node.nextRequest += 1
+  updateTicket(node, ticket, (state) => {
+    const kept = [...state.requests].slice(-requestsMax)
+    return { requests: withEntry(new Map(kept), id, { voter, sent: now, epoch: at }) }
+  })
+  return id
+}
+
+interface PledgeRequest {
+  readonly id: number
+  readonly ticket: Ticket
+  readonly site: SiteId
+  readonly epoch: TicketState["epoch"]
+}
+
+function askSite(turn: Turn, site: SiteId, request: PledgeRequest): void {
+  for (const peer of turn.node.peers.values()) {
+    if (peer.node.site === site) sendSiteMessage(turn, peer.node.id, { kind: "pledge-request", ...request })
+  }
+}
+
+/** Coordinator: orders the pledge that `request` asks for, or says why not. Without voice the site is silent. */
+export function answerPledge(turn: Turn, from: NodeId, request: PledgeRequest): void {
+  const { node, now } = turn
+  const state = node.tickets.get(request.ticket)
+  if (state === undefined || !hasVoice(node, now) || node.view?.coordinator !== node.self.id) return
+  if (node.view.underWay.has("coordinator") || node.view.underWay.has("memo")) return
+  const refusal = refusalOf(turn, state, request)
+  if (refusal !== undefined) {
+    const answer = { granted: false, epoch: request.epoch, known: state.knownEpoch, reason: refusal }
+    if (from !== node.self.id)
+      sendSiteMessage(turn, from, {
+        kind: "pledge-answer",
+        id: request.id,
+        ticket: request.ticket,
+        ...answer,
+      })
+    return
+  }
+  const number = pledgeNumber(state, request, now)
+  const { ticket, site, epoch: at, id } = request
+  updateTicket(node, ticket, () => ({ ordering: { site, epoch: at, number } }))
+  order(turn, { kind: "pledge", ticket, site, number, epoch: at, request: { node: from, id } })
+}
+
+function refusalOf(turn: Turn, state: TicketState, request: PledgeRequest): string | undefined {
+  const { node, now } = turn
+  const bound = boundTo(state, now)
+  if (bound !== undefined && bound.site !== request.site) return "pledged-to-other"
+  if (state.ordering !== undefined && state.ordering.site !== request.site) return "pledging-to-other"
+  if (!mayPledge(node, now)) return "amnesia"
+  const renewed = state.pledge?.site === request.site && state.pledge.epoch === request.epoch
+  if (!renewed && request.epoch <= state.knownEpoch) return "epoch-too-low"
+  return undefined
+}
+
+/** Members that lost their record do not count: without them the view must still speak for the site (SPEC M9). */
+function mayPledge(node: NodeState, now: Instant): boolean {
+  const { view } = node
+  if (view === undefined) return false
+  const remembering = view.members.filter((member) => (view.amnesia.get(member) ?? now) <= now)
+  const standing = viewStanding(node.config, node.self.site, remembering)
+  return (
+    standing.kind === "majority-alone" ||
+    (standing.kind === "needs-witness" && view.voice.deadline !== undefined && view.voice.deadline > now)
+  )
+}
+
+/** The number of the pledge that is renewed, or one greater than any ever known. */
+function pledgeNumber(state: TicketState, request: PledgeRequest, now: Instant): number {
+  const { ordering } = state
+  if (ordering !== undefined) return ordering.epoch === request.epoch ? ordering.number : ordering.number + 1
+  const bound = boundTo(state, now)
+  return bound !== undefined && bound.epoch === request.epoch ? bound.number : state.pledgeNumber + 1
+}
+
+/** Gained and lost, for every member alike: the instant of the gain starts the proofs (SPEC S3). */
+export function trackMandates(turn: Turn): void {
+  const { node, now } = turn
+  for (const state of node.tickets.values()) {
+    if (!needsMandate(node, state.ticket)) continue
+    const held = hasMandate(node, state, now)
+    if (held === (state.gainedAt !== undefined)) continue
+    updateTicket(node, state.ticket, () => ({ gainedAt: held ? now : undefined }))
+    const subject = `${state.ticket}/${node.self.site}`
+    if (node.view?.coordinator === node.self.id) {
+      report(
+        turn,
+        held ? "info" : "critical",
+        held ? "mandate-gained" : "mandate-lost",
+        subject,
+        `epoch ${state.epoch}`,
+      )
+    }
+  }
+}
+
+/** Coordinator: everything of the ticket has stopped here, the mandate goes to the site the operator named. */
+export function releaseMandate(turn: Turn, state: TicketState, next: SiteId): void {
+  const { node, now } = turn
+  const { ticket, epoch: at } = state
+  updateTicket(node, ticket, () => ({ holdOff: after(now, millis(3 * node.config.timings.claimStagger)) }))
+  order(turn, { kind: "unpledge", ticket, site: node.self.site, epoch: at, stopped: true, next })
+}
+
+/** All members know that it is given up: now the voters may. */
+export function announceRelease(
+  turn: Turn,
+  ticket: Ticket,
+  at: TicketState["epoch"],
+  next: SiteId | undefined,
+): void {
+  const { node } = turn
+  const site = node.self.site
+  sendToOtherSites(turn, {
+    kind: "mandate-released",
+    site,
+    ticket,
+    epoch: at,
+    stopped: true,
+    next: next ?? null,
+  })
+  const name = mandateLease(ticket)
+  node.witness = {
+    ...node.witness,
+    urgent: true,
+    releases: [
+      ...node.witness.releases,
+      { kind: "release", name, epoch: at, by: { kind: "site", site }, stopped: true },
+    ],
+  }
+}
+
+/** When the coordinator has something to do for a mandate, if nothing else happens. */
+export function nextMandateWork(node: NodeState): Instant | undefined {
+  return upcoming(
+    node,
+    [...node.tickets.values()].flatMap((state) => {
+      if (!needsMandate(node, state.ticket)) return []
+      const bound = state.pledge?.site === node.self.site ? undefined : state.pledge?.until
+      return [state.nextClaim, bound, waitedOutAt(node, mandateLease(state.ticket)), claimFrom(node, state)]
+    }),
+  )
+}

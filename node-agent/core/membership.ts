@@ -1,0 +1,340 @@
+/**
+ * Membership (SPEC R6-R9): Totem's states. Gather agrees on a set (`gather.ts` decides), Commit tells everybody in it,
+ * Recovery exchanges reports over the new ring, Operational is the installed view.
+ *
+ *   booting      -- boot debt over -->            gather
+ *   gather       -- all agree, representative --> commit (sends)      -- commit received --> commit (forwards)
+ *   commit       -- first token -->               recovery
+ *   recovery     -- all reports safe -->          operational
+ *   commit, recovery, operational -- silence, a join, a restarted member, a reachable outsider --> gather
+ */
+import type { CommitFrame, JoinFrame, PeerIncarnation } from "../../protocol/frame.ts"
+import {
+  after,
+  earliest,
+  elapsed,
+  type Incarnation,
+  type Instant,
+  millis,
+  type NodeId,
+  ringKey,
+  sameRing,
+} from "../../protocol/units.ts"
+import { votesOf } from "../../protocol/votes.ts"
+import { debtOfRing, stillRunning } from "./debts.ts"
+import { agreed, ascending, proposalOf, sameMembers } from "./gather.ts"
+import { parseMessage } from "./messages.ts"
+import { clearHoldOff, heardNow, holdOff, isHeldOff, reachableOutsiders } from "./peers.ts"
+import { pledgeRecovered } from "./pledges.ts"
+import { createRing, firstToken } from "./ring.ts"
+import { noteSequence } from "./sequence.ts"
+import { peerIncarnation } from "./session.ts"
+import type { Commit, Gather, LeftRing, NodeState, Ring } from "./state.ts"
+import { startToken } from "./token-visit.ts"
+import { log, send, type Turn, withEntry, withoutEntry } from "./turn.ts"
+
+/** Leaves whatever ring there is, for good, and gathers. `accused` did not answer; it is not waited for. */
+export function enterGather(turn: Turn, reason: string, accused: NodeId | undefined): void {
+  const { node, now } = turn
+  if (node.membership.kind === "booting") return
+  leaveRing(turn)
+  const previous = node.membership.kind === "gather" ? node.membership : undefined
+  const blamed = new Map(previous?.accused)
+  if (accused !== undefined) blamed.set(accused, now)
+  node.membership = {
+    kind: "gather",
+    since: previous?.since ?? now,
+    reason: previous?.reason ?? reason,
+    joins: previous?.joins ?? new Map(),
+    accused: blamed,
+    expected: expectedPeers(node, now, reason === "started"),
+    waitUntil: after(now, node.config.timings.gatherWait),
+    nextJoin: now,
+    told: "",
+  }
+  log(turn, "info", "gather", { reason, accused })
+  reconsider(turn)
+}
+
+/** Former members and peers lately heard, at the start also whoever said hello: worth waiting for. */
+function expectedPeers(node: NodeState, now: Instant, started: boolean): readonly NodeId[] {
+  const former = node.view?.members ?? []
+  const heard = heardNow(node, now, new Map()).map((peer) => peer.node)
+  const greeted = [...node.peers.values()]
+    .filter((peer) => started && peer.sameSite && peerIncarnation(node.sessions, peer.node.id) !== undefined)
+    .map((peer) => peer.node.id)
+  return [...new Set([...former, ...heard, ...greeted])].filter((id) => id !== node.self.id)
+}
+
+/** The ring is over for this node; its debt and its unsafe messages are kept (SPEC L5, R11). */
+function leaveRing(turn: Turn): void {
+  const { node } = turn
+  const { ring, view } = node
+  if (ring === undefined) return
+  node.ring = undefined
+  // A ring whose token this node never handled gave nobody a lease: every lease needs everybody's handling.
+  if (ring.lastHandling !== undefined) {
+    const departed = view !== undefined && sameRing(view.ring, ring.id) ? view.departed : []
+    const members = ring.members.filter((member) => !departed.includes(member))
+    node.debts = [
+      ...stillRunning(node.debts, turn.now),
+      debtOfRing(ringKey(ring.id), members, ring.lastHandling, node.leaseStretched),
+    ]
+  }
+  if (view === undefined || !sameRing(view.ring, ring.id)) return
+  node.left = leftRing(ring)
+  // A pledge received and not delivered may have been spoken by its origin: it binds from now.
+  for (const { payload } of ring.log) {
+    const parsed = parseMessage(payload)
+    if (parsed.kind === "ok" && parsed.value.kind === "pledge") pledgeRecovered(turn, parsed.value)
+  }
+}
+
+function leftRing(ring: Ring): LeftRing {
+  return { id: ring.id, members: ring.members, messages: ring.log }
+}
+
+export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame: JoinFrame): void {
+  const { node } = turn
+  if (node.membership.kind === "booting") return
+  noteSequence(turn, frame.sequence)
+  if (node.membership.kind !== "gather") {
+    const reason = reasonToGather(turn, from, incarnation, frame)
+    if (reason === undefined) return
+    enterGather(turn, reason, undefined)
+  }
+  if (node.membership.kind !== "gather") return
+  const { at, ...told } = { at: turn.now, incarnation, ...frame }
+  node.membership = {
+    ...node.membership,
+    joins: withEntry(node.membership.joins, from, { ...told, at }),
+    accused: withoutEntry(node.membership.accused, from),
+  }
+  reconsider(turn)
+}
+
+/** A join that finds this node in a ring: does it break the ring? `undefined`: it is stale, or held off. */
+function reasonToGather(
+  turn: Turn,
+  from: NodeId,
+  incarnation: Incarnation,
+  frame: JoinFrame,
+): string | undefined {
+  const { node, now } = turn
+  const ring = node.ring
+  const peer = node.peers.get(from)
+  if (ring === undefined || peer === undefined) return "join-without-ring"
+  if (ring.members.includes(from)) {
+    if (ring.incarnations.get(from) !== incarnation) return "member-restarted"
+    const sentBeforeRing = frame.sequence < ring.id.sequence || sameMembers(frame.proposal, ring.members)
+    return sentBeforeRing ? undefined : "member-left"
+  }
+  if (isHeldOff(node, peer, now) || node.membership.kind !== "operational") return undefined
+  const hearsAll = ring.members.every((member) => frame.hears.some((heard) => heard.node === member))
+  return hearsAll ? "join" : undefined
+}
+
+/** Gather's work: prune, propose, tell, and when all agree, commit. */
+export function reconsider(turn: Turn): void {
+  const { node, now } = turn
+  if (node.membership.kind !== "gather") return
+  const gather = prune(node, node.membership, now)
+  const hears = heardNow(node, now, gather.accused)
+  const proposal = proposalOf({
+    self: { node: node.self.id, incarnation: node.incarnation },
+    selfOwner: ownsAny(node),
+    hears,
+    joins: gather.joins,
+    votes: (members) => votesOf(node.config, node.self.site, members),
+  })
+  const join = joinFrame(node, gather, hears, proposal)
+  const told = JSON.stringify([join.hears, join.accuses, join.proposal])
+  const changed = told !== gather.told
+  node.membership = { ...gather, told }
+  if (changed || gather.nextJoin <= now) tellAll(turn, join)
+  if (!agreed(node.self.id, proposal, gather.joins) || isWaiting(gather, proposal, now)) return
+  if (proposal[0] === node.self.id) commitAsRepresentative(turn, proposal, gather)
+}
+
+/** Joins that were not repeated are forgotten: their senders have gone on or away. */
+function prune(node: NodeState, gather: Gather, now: Instant): Gather {
+  const { misses, retransmit } = node.config.timings
+  const fresh = [...gather.joins].filter(([, join]) => elapsed(join.at, now) <= (misses + 1) * retransmit)
+  return fresh.length === gather.joins.size ? gather : { ...gather, joins: new Map(fresh) }
+}
+
+/** Somebody expected, not accused by anyone, has not joined yet, and there is still time. */
+function isWaiting(gather: Gather, proposal: readonly NodeId[], now: Instant): boolean {
+  if (now >= gather.waitUntil) return false
+  const accused = new Set(gather.accused.keys())
+  for (const [from, join] of gather.joins) {
+    if (proposal.includes(from)) for (const blamed of join.accuses) accused.add(blamed)
+  }
+  return gather.expected.some((peer) => !proposal.includes(peer) && !accused.has(peer))
+}
+
+function joinFrame(
+  node: NodeState,
+  gather: Gather,
+  hears: readonly PeerIncarnation[],
+  proposal: readonly NodeId[],
+): JoinFrame {
+  return {
+    kind: "join",
+    sequence: node.sequence,
+    hears: [...hears, { node: node.self.id, incarnation: node.incarnation }],
+    accuses: [...gather.accused.keys()].sort(ascending),
+    proposal,
+    owner: ownsAny(node),
+  }
+}
+
+function ownsAny(node: NodeState): boolean {
+  return [...node.activations.values()].some((activation) => activation.phase === "running")
+}
+
+function tellAll(turn: Turn, join: JoinFrame): void {
+  const { node, now } = turn
+  if (node.membership.kind !== "gather") return
+  node.membership = { ...node.membership, nextJoin: after(now, node.config.timings.retransmit) }
+  for (const peer of node.peers.values()) if (peer.sameSite) send(turn, peer.node.id, join)
+}
+
+function commitAsRepresentative(turn: Turn, proposal: readonly NodeId[], gather: Gather): void {
+  const { node } = turn
+  const seen = [...gather.joins].filter(([from]) => proposal.includes(from)).map(([, join]) => join.sequence)
+  const sequence = Math.max(node.sequence, ...seen) + 1
+  const members = proposal.map((member) => ({
+    node: member,
+    incarnation:
+      member === node.self.id
+        ? node.incarnation
+        : (gather.joins.get(member)?.incarnation ?? node.incarnation),
+  }))
+  const ring = { sequence, representative: node.self.id, incarnation: node.incarnation }
+  commit(turn, gather, { kind: "commit", ring, members, committed: 0 })
+}
+
+export function onCommit(turn: Turn, from: NodeId, frame: CommitFrame): void {
+  const { node } = turn
+  const { membership } = node
+  if (node.ring !== undefined && sameRing(node.ring.id, frame.ring)) {
+    send(turn, from, { kind: "commit-ack", ring: frame.ring, committed: frame.committed })
+    if (membership.kind === "commit" && frame.committed === frame.members.length) startRing(turn, membership)
+    return
+  }
+  if (membership.kind !== "gather") return
+  const self = frame.members.find((member) => member.node === node.self.id)
+  const proposed =
+    JSON.stringify(proposalTold(membership)) === JSON.stringify(frame.members.map((member) => member.node))
+  if (self?.incarnation !== node.incarnation || !proposed || frame.ring.sequence <= node.sequence) {
+    // Our mind has changed since: the representative learns it from our join.
+    node.membership = { ...membership, told: "" }
+    reconsider(turn)
+    return
+  }
+  send(turn, from, { kind: "commit-ack", ring: frame.ring, committed: frame.committed })
+  commit(turn, membership, frame)
+}
+
+function proposalTold(gather: Gather): unknown {
+  const told: unknown = gather.told === "" ? [] : JSON.parse(gather.told)
+  return Array.isArray(told) ? told[2] : []
+}
+
+/** The node is bound to the new ring: stored first, then passed on. */
+function commit(turn: Turn, gather: Gather, frame: CommitFrame): void {
+  const { node, now } = turn
+  const members = frame.members.map((member) => member.node)
+  const incarnations = new Map(frame.members.map((member) => [member.node, member.incarnation]))
+  const { gatherWait } = node.config.timings
+  const storedBy = noteSequence(turn, frame.ring.sequence)
+  holdOffTheLost(turn, gather, members)
+  node.ring = createRing(frame.ring, members, incarnations, gather.since, now)
+  const next = members[(members.indexOf(node.self.id) + 1) % members.length]
+  node.membership = {
+    kind: "commit",
+    ring: frame.ring,
+    members,
+    incarnations,
+    sending:
+      next === undefined || next === node.self.id
+        ? undefined
+        : { to: next, frame: { ...frame, committed: frame.committed + 1 }, sendings: 0, nextAt: now },
+    after: storedBy,
+    until: after(now, millis(3 * gatherWait)),
+  }
+  log(turn, "info", "commit", { ring: ringKey(frame.ring), members: members.join(",") })
+  driveCommit(turn)
+}
+
+/** Gather was begun for the sake of outsiders; those that it did not bring are held off, those it brought are forgiven. */
+function holdOffTheLost(turn: Turn, gather: Gather, members: readonly NodeId[]): void {
+  const { node, now } = turn
+  for (const peer of node.peers.values()) {
+    if (members.includes(peer.node.id)) clearHoldOff(node, peer.node.id)
+    else if (gather.joins.has(peer.node.id) || gather.reason === "outsider") holdOff(node, peer.node.id, now)
+  }
+}
+
+/** Sends the commit token when what it announces is on the disk, again while nobody answers, and gives up in the end. */
+export function driveCommit(turn: Turn): void {
+  const { node, now } = turn
+  const { membership } = node
+  if (membership.kind !== "commit") return
+  if (now >= membership.until) {
+    enterGather(turn, "commit-expired", undefined)
+    return
+  }
+  if (node.durable.written < membership.after) return
+  const { sending } = membership
+  if (sending === undefined) {
+    if (membership.members.length === 1) startRing(turn, membership)
+    return
+  }
+  if (sending.nextAt > now) return
+  if (sending.sendings >= node.config.timings.misses) {
+    enterGather(turn, "commit-unanswered", sending.to)
+    return
+  }
+  const nextAt = after(now, node.config.timings.retransmit)
+  node.membership = { ...membership, sending: { ...sending, sendings: sending.sendings + 1, nextAt } }
+  send(turn, sending.to, sending.frame)
+}
+
+/** Nothing is sent before the write it announces is on the disk: `persisted` brings the next step. */
+export function nextCommitWork(node: NodeState, membership: Commit): Instant | undefined {
+  const stored = node.durable.written >= membership.after
+  return earliest(stored ? membership.sending?.nextAt : undefined, membership.until)
+}
+
+export function onCommitAck(
+  turn: Turn,
+  frame: { readonly ring: Commit["ring"]; readonly committed: number },
+): void {
+  const { node } = turn
+  const { membership } = node
+  if (membership.kind !== "commit" || !sameRing(membership.ring, frame.ring)) return
+  if (membership.sending?.frame.committed === frame.committed)
+    node.membership = { ...membership, sending: undefined }
+}
+
+/** The commit token is back: all are bound, the first token goes out. */
+function startRing(turn: Turn, membership: Commit): void {
+  const { node } = turn
+  if (node.ring === undefined || node.durable.written < membership.after) return
+  startToken(turn, firstToken(node.ring))
+}
+
+/** A member's new start was proved: its former self is gone from the ring. */
+export function onPeerRestarted(turn: Turn, peer: NodeId): void {
+  const { node } = turn
+  if (node.ring?.members.includes(peer) ?? false) enterGather(turn, "member-restarted", peer)
+}
+
+/** An Operational node whose site has more to offer gathers for it. */
+export function considerOutsiders(turn: Turn): void {
+  const { node, now } = turn
+  if (node.membership.kind !== "operational" || node.leaving !== "no") return
+  if (reachableOutsiders(node, now).length > 0) enterGather(turn, "outsider", undefined)
+}

@@ -1,0 +1,165 @@
+/**
+ * The memo (SPEC V5, V6): what must not be forgotten between two views that share no member, kept by the witness in the
+ * site's voice entry. A view that needs the witness has a changed memo written first, by compare-and-set, and only
+ * then speaks, acts or acknowledges. A memo that this view did not write is told to all members and adopted by all.
+ */
+import { memoBytesMax } from "../../protocol/lease.ts"
+import { epoch, type NodeId, type ServiceName, type Ticket } from "../../protocol/units.ts"
+import { reconcileActivations } from "./activations.ts"
+import type { DurablePledge } from "./durable.ts"
+import { asciiJson, type Message, type Piece, parseJson, piecesOf } from "./messages.ts"
+import { compareNumbers } from "./ordered.ts"
+import { adoptPledge, pledgeDuration, updateTicket } from "./pledges.ts"
+import { order } from "./ring.ts"
+import { performAct } from "./spoken.ts"
+import type { MemoAct, NodeState, OrderedState } from "./state.ts"
+import { log, type Turn } from "./turn.ts"
+import { beginAct, endAct, updateView } from "./view.ts"
+
+/** An assignment about to be ordered: in the memo before it is. */
+export interface Plan {
+  readonly service: ServiceName
+  readonly node: NodeId
+}
+
+interface Memo {
+  readonly state: Omit<OrderedState, "number">
+  readonly pledges: readonly DurablePledge[]
+  readonly tickets: readonly {
+    readonly ticket: Ticket
+    readonly pledgeNumber: number
+    readonly releasedEpoch: number
+  }[]
+  readonly plans: readonly Plan[]
+}
+
+/** What the memo has to say now. Equal texts mean equal knowledge. */
+export function memoText(node: NodeState, plans: readonly Plan[]): string {
+  const { number: _, ...state } = node.ordered
+  const tickets = [...node.tickets.values()]
+  const memo: Memo = {
+    state,
+    pledges: tickets.flatMap(({ ticket, pledge }) =>
+      pledge === undefined ? [] : [{ ticket, site: pledge.site, number: pledge.number, epoch: pledge.epoch }],
+    ),
+    tickets: tickets.map(({ ticket, pledgeNumber, releasedEpoch }) => ({
+      ticket,
+      pledgeNumber,
+      releasedEpoch,
+    })),
+    plans,
+  }
+  return asciiJson(memo)
+}
+
+export function memoNeeded(node: NodeState): boolean {
+  return node.view?.standing.kind === "needs-witness"
+}
+
+/** May the view act on what it knows now? Otherwise a claim with the new memo is asked for. */
+export function memoWritten(turn: Turn, plans: readonly Plan[]): boolean {
+  const { node } = turn
+  if (!memoNeeded(node)) return true
+  const text = memoText(node, plans)
+  if (node.view?.memo.stored?.text === text) return true
+  if (text.length > memoBytesMax) log(turn, "error", "memo-too-large", { bytes: text.length })
+  if (node.view?.memo.offered !== text) node.witness = { ...node.witness, urgent: true }
+  return false
+}
+
+/** Performs the act as soon as the memo says what it rests on: at once where no memo is needed. */
+export function afterMemo(turn: Turn, act: MemoAct): void {
+  const { node } = turn
+  if (!memoNeeded(node)) return performAct(turn, act)
+  updateView(node, (view) => ({ memo: { ...view.memo, acts: [...view.memo.acts, act] } }))
+}
+
+/** Coordinator: the acts that waited, once all they rest on is written. */
+export function performWaitingActs(turn: Turn, plans: readonly Plan[]): void {
+  const { node } = turn
+  const acts = node.view?.memo.acts ?? []
+  if (acts.length === 0 || !memoWritten(turn, plans)) return
+  updateView(node, (view) => ({ memo: { ...view.memo, acts: [] } }))
+  for (const act of acts) performAct(turn, act)
+}
+
+/** A grant brought the memo as it stands. What this view did not write itself goes to all members first. */
+export function noteStoredMemo(
+  turn: Turn,
+  memo: { readonly version: number; readonly text: string } | undefined,
+): void {
+  const { node } = turn
+  const stored = memo ?? { version: 0, text: "" }
+  const { offered, stored: before } = node.view?.memo ?? {}
+  const ours = stored.text === "" || stored.text === offered || stored.text === before?.text
+  updateView(node, (view) => ({ memo: { ...view.memo, stored, offered: undefined } }))
+  node.memoVersion = stored.version
+  if (ours || !beginAct(node, "memo")) return
+  for (const piece of piecesOf("memo", stored.text)) order(turn, piece)
+}
+
+/** One more piece of a memo told by the coordinator; the whole text once it is complete. */
+export function collectMemo(turn: Turn, origin: NodeId, piece: Piece<"memo"> & Message): string | undefined {
+  const { node } = turn
+  if (node.view === undefined || node.view.coordinator !== origin) return undefined
+  const known = node.view.memoPieces
+  const pieces =
+    known.length === piece.parts
+      ? [...known]
+      : Array.from({ length: piece.parts }, () => undefined as string | undefined)
+  pieces[piece.part] = piece.text
+  const complete = pieces.every((each) => each !== undefined)
+  updateView(node, () => ({ memoPieces: complete ? [] : pieces }))
+  return complete ? pieces.join("") : undefined
+}
+
+/**
+ * Takes over what the memo knows. Its pledges count as renewed now, those with known numbers too; its state counts if it
+ * is newer than ours, plans as assignments that may have been acted upon.
+ */
+export function adoptMemo(turn: Turn, text: string): void {
+  const { node } = turn
+  endAct(node, "memo")
+  const memo = parseMemo(text)
+  if (memo === undefined) {
+    log(turn, "error", "memo-malformed", { bytes: text.length })
+    return
+  }
+  for (const { ticket, pledgeNumber, releasedEpoch } of memo.tickets) {
+    updateTicket(node, ticket, (state) => ({
+      pledgeNumber: Math.max(state.pledgeNumber, pledgeNumber),
+      releasedEpoch: epoch(Math.max(state.releasedEpoch, releasedEpoch)),
+    }))
+  }
+  for (const pledge of memo.pledges) adoptPledge(turn, pledge.ticket, pledge, pledgeDuration(node))
+  const newer = compareNumbers(memo.state.changed, node.ordered.changed) > 0
+  if (newer) node.ordered = { ...memo.state, number: node.ordered.number }
+  node.ordered = {
+    ...node.ordered,
+    services: node.ordered.services.map((record) => withPlan(record, memo.plans, newer)),
+  }
+  reconcileActivations(turn)
+}
+
+/** A plan that was written may have become an assignment that nobody here heard of. */
+function withPlan(
+  record: OrderedState["services"][number],
+  plans: readonly Plan[],
+  newer: boolean,
+): OrderedState["services"][number] {
+  const plan = plans.find((each) => each.service === record.service)
+  if (plan === undefined || !newer) return record
+  const unknown = { owner: plan.node, incarnation: unknownIncarnation, epoch: "0.0.0.0", revoked: true }
+  return { ...record, assignment: unknown }
+}
+
+/** No start of any node: a plan does not say which. */
+const unknownIncarnation = 0 as NodeState["incarnation"]
+
+function parseMemo(text: string): Memo | undefined {
+  const value = parseJson(text)
+  if (typeof value !== "object" || value === null) return undefined
+  const memo = value as Partial<Memo>
+  const whole = [memo.pledges, memo.tickets, memo.plans, memo.state?.services].every(Array.isArray)
+  return whole ? (value as Memo) : undefined
+}

@@ -1,0 +1,163 @@
+/**
+ * Ordered messages: what members of a view tell each other in one total order (SPEC R12). JSON in printable ASCII
+ * on the wire; a payload that does not parse is dropped and counted, by every member alike.
+ */
+import { err, ok, type Result } from "../../protocol/result.ts"
+import type { Epoch, Incarnation, NodeId, ServiceName, SiteId, Ticket } from "../../protocol/units.ts"
+import type { OperatorCommand } from "./events.ts"
+import type { Phase } from "./state.ts"
+
+export type Message =
+  /** A piece of a member's report, ordered while the ring is in Recovery (SPEC R10). */
+  | Piece<"report">
+  /** A piece of the witness's memo, told by the coordinator when it is newer than what the view knows (SPEC V6). */
+  | Piece<"memo">
+  /** This site's vote for a ticket goes to `site` (SPEC M3). `request` names the claim it answers. */
+  | {
+      readonly kind: "pledge"
+      readonly ticket: Ticket
+      readonly site: SiteId
+      readonly number: number
+      readonly epoch: Epoch
+      readonly request: { readonly node: NodeId; readonly id: number }
+    }
+  /** The holder gave its mandate up: the vote pledged to it is free again. */
+  | {
+      readonly kind: "unpledge"
+      readonly next: SiteId | undefined
+      readonly ticket: Ticket
+      readonly site: SiteId
+      readonly epoch: Epoch
+      readonly stopped: boolean
+    }
+  /** `node` runs the service; its activation epoch is (mandate, voice, ring sequence, this message's seq). */
+  | {
+      readonly kind: "assign"
+      readonly service: ServiceName
+      readonly node: NodeId
+      readonly incarnation: Incarnation
+      readonly mandate: Epoch
+      readonly voice: Epoch
+    }
+  | { readonly kind: "revoke"; readonly service: ServiceName; readonly epoch: string }
+  /** The origin's own word on a service it may run; `stopped` with an epoch is the proof `released`. */
+  | {
+      readonly kind: "phase"
+      readonly service: ServiceName
+      readonly phase: Phase
+      readonly epoch: string | undefined
+      readonly failed: boolean
+      readonly reason: string
+    }
+  | {
+      readonly kind: "command"
+      readonly number: number
+      readonly incarnation: number
+      readonly command: OperatorCommand
+    }
+  /** The coordinator of a view that needs the witness: it was granted; from here on the view's messages count. */
+  | { readonly kind: "voice"; readonly epoch: Epoch }
+  /** The coordinator of a view that needs the witness: the memo has this command now; it may be acknowledged. */
+  | { readonly kind: "recorded"; readonly node: NodeId; readonly number: number }
+  /** The witness object that the origin believes, told at its first contact: nobody has to find it out again. */
+  | { readonly kind: "pin"; readonly witness: string }
+  /** The origin is about to leave and wants its services moved. */
+  | { readonly kind: "departing" }
+  /** The origin runs nothing, exercises nothing on this ring any more, and leaves now. */
+  | { readonly kind: "departed" }
+  /** From now on `node` coordinates the view (its predecessor lost its way to the witness). */
+  | { readonly kind: "coordinator"; readonly node: NodeId }
+
+export interface Piece<Kind extends "report" | "memo"> {
+  readonly kind: Kind
+  readonly part: number
+  readonly parts: number
+  readonly text: string
+}
+
+/** Characters of one piece: with its prefix it stays within `frameLimits.payloadBytes`. */
+const pieceChars = 680
+
+/** Cuts a long printable ASCII text into ordered messages. */
+export function piecesOf<Kind extends "report" | "memo">(kind: Kind, text: string): readonly Piece<Kind>[] {
+  const parts = Math.max(1, Math.ceil(text.length / pieceChars))
+  return Array.from({ length: parts }, (_, part) => {
+    return { kind, part, parts, text: text.slice(part * pieceChars, (part + 1) * pieceChars) }
+  })
+}
+
+/** Upper bound on pieces: a report of 20 KB is more than any cluster within the bounds needs. */
+const piecesMax = 32
+
+const kinds: Readonly<
+  Record<
+    Exclude<Message["kind"], "report" | "memo">,
+    Readonly<Record<string, "string" | "number" | "boolean" | "object">>
+  >
+> = {
+  pledge: { ticket: "string", site: "string", number: "number", epoch: "number", request: "object" },
+  unpledge: { ticket: "string", site: "string", epoch: "number", stopped: "boolean" },
+  assign: { service: "string", node: "number", incarnation: "number", mandate: "number", voice: "number" },
+  revoke: { service: "string", epoch: "string" },
+  phase: { service: "string", phase: "string", failed: "boolean", reason: "string" },
+  command: { number: "number", incarnation: "number", command: "object" },
+  voice: { epoch: "number" },
+  recorded: { node: "number", number: "number" },
+  pin: { witness: "string" },
+  departing: {},
+  departed: {},
+  coordinator: { node: "number" },
+}
+
+export function encodeMessage(message: Message): string {
+  if (message.kind === "report" || message.kind === "memo") {
+    return `${message.kind} ${message.part} ${message.parts} ${message.text}`
+  }
+  return asciiJson(message)
+}
+
+/** JSON in printable ASCII: everything else is escaped. */
+export function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  )
+}
+
+/** Members are not Byzantine and run one configuration, so the shape is checked, not every value. */
+export function parseMessage(
+  payload: string,
+): Result<Message, { readonly kind: "malformed"; readonly detail: string }> {
+  const piece = /^(report|memo) (\d{1,2}) (\d{1,2}) /.exec(payload)
+  if (piece !== null) return parsePiece(payload, piece)
+  const value = parseJson(payload)
+  if (typeof value !== "object" || value === null || !("kind" in value)) return malformed("no kind")
+  const fields = kinds[value.kind as keyof typeof kinds]
+  if (fields === undefined) return malformed(`unknown kind ${String(value.kind)}`)
+  for (const [name, type] of Object.entries(fields)) {
+    const found = (value as Record<string, unknown>)[name]
+    if (typeof found !== type || found === null) return malformed(`${name} is not a ${type}`)
+  }
+  return ok(value as Message)
+}
+
+function parsePiece(payload: string, match: RegExpExecArray): ReturnType<typeof parseMessage> {
+  const [prefix, kind, partText, partsText] = match
+  const [part, parts] = [Number(partText), Number(partsText)]
+  if (parts < 1 || parts > piecesMax || part >= parts) return malformed("no such piece")
+  return ok({ kind: kind === "memo" ? "memo" : "report", part, parts, text: payload.slice(prefix.length) })
+}
+
+/** The value, or `undefined` if the text is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // Not JSON: the caller refuses it as malformed.
+    return undefined
+  }
+}
+
+function malformed(detail: string) {
+  return err({ kind: "malformed" as const, detail })
+}

@@ -1,0 +1,148 @@
+/**
+ * Peers off the ring (SPEC R5, K): hellos until there is a session, probes to nodes of the site that are not members,
+ * and from their answers the two-way evidence that it is worth forming a larger ring. A peer with which Gather failed is
+ * held off with growing delay, so that a one-way or flapping node does not keep a healthy ring from its work.
+ */
+import type { PeerIncarnation } from "../../protocol/frame.ts"
+import {
+  after,
+  earliest,
+  elapsed,
+  type Instant,
+  instant,
+  type Millis,
+  millis,
+  type NodeId,
+} from "../../protocol/units.ts"
+import { draw } from "./random.ts"
+import { helloFor, peerIncarnation } from "./session.ts"
+import type { NodeState, Peer } from "./state.ts"
+import { send, sendBytes, type Turn, withEntry } from "./turn.ts"
+
+/** Probes answered in a row before a node outside the ring counts as reachable both ways. */
+const answersNeeded = 2
+/** Hellos to a peer without session: quick, for it may just have started; a down peer costs one small datagram each. */
+const helloEvery = millis(500)
+/** Idle links are probed each heartbeat, but not more often than this. */
+const probeEveryMin = millis(200)
+const holdOffFirst = millis(1000)
+const holdOffMax = millis(60_000)
+
+export function nextPeerWork(node: NodeState): Instant | undefined {
+  return earliest(
+    ...[...node.peers.values()].flatMap((peer) => [
+      peer.nextHello,
+      isProbed(node, peer) ? peer.nextProbe : undefined,
+    ]),
+  )
+}
+
+export function tickPeers(turn: Turn): void {
+  const { node, now } = turn
+  if (node.membership.kind === "booting" && node.durable.written === 0) return
+  for (const peer of node.peers.values()) {
+    if (peer.nextHello <= now) greet(turn, peer)
+    if (isProbed(node, peer) && peer.nextProbe <= now) probe(turn, peer)
+  }
+}
+
+function greet(turn: Turn, peer: Peer): void {
+  const { node, now } = turn
+  const established = peerIncarnation(node.sessions, peer.node.id) !== undefined
+  const silent = peer.heard === undefined || elapsed(peer.heard, now) > helloSilence
+  if (!established || silent) sayHello(turn, peer.node.id)
+  const jitter = millis(helloEvery * (0.9 + 0.2 * draw(node.random)))
+  setPeer(node, peer.node.id, { nextHello: after(now, established ? helloSilence : jitter) })
+}
+
+/** A peer with a session that is silent for so long may have lost it. */
+const helloSilence = millis(2000)
+
+export function sayHello(turn: Turn, to: NodeId): void {
+  sendBytes(turn, to, helloFor(turn.node.sessions, to))
+}
+
+function isProbed(node: NodeState, peer: Peer): boolean {
+  if (!peer.sameSite || node.membership.kind === "booting") return false
+  return !(node.ring?.members.includes(peer.node.id) ?? false)
+}
+
+export function probeInterval(node: NodeState): Millis {
+  return millis(Math.max(node.config.timings.heartbeat, probeEveryMin))
+}
+
+function probe(turn: Turn, peer: Peer): void {
+  const { node, now } = turn
+  const id = peer.probe + 1
+  // The probe before was not answered: the evidence starts anew.
+  const answered =
+    peer.heard === undefined || elapsed(peer.heard, now) > 2 * probeInterval(node) ? 0 : peer.answered
+  setPeer(node, peer.node.id, { probe: id, answered, nextProbe: after(now, probeInterval(node)) })
+  send(turn, peer.node.id, { kind: "probe", id })
+}
+
+export function onProbeAnswered(turn: Turn, from: NodeId, id: number): void {
+  const peer = turn.node.peers.get(from)
+  if (peer === undefined || id !== peer.probe) return
+  setPeer(turn.node, from, { answered: peer.answered + 1 })
+}
+
+/** Nodes of the site outside the ring that answer steadily and are not held off: a larger ring is possible. */
+export function reachableOutsiders(node: NodeState, now: Instant): readonly NodeId[] {
+  return [...node.peers.values()]
+    .filter((peer) => isProbed(node, peer) && peer.answered >= answersNeeded && !isHeldOff(node, peer, now))
+    .map((peer) => peer.node.id)
+}
+
+/** A view that does not speak for its site has nothing to protect: it holds nobody off. */
+export function isHeldOff(node: NodeState, peer: Peer, now: Instant): boolean {
+  const speaks = node.view !== undefined && node.view.standing.kind !== "minority"
+  return speaks && peer.heldOffUntil !== undefined && peer.heldOffUntil > now
+}
+
+/** Gather was entered for this peer and ended without it. */
+export function holdOff(node: NodeState, id: NodeId, now: Instant): void {
+  const peer = node.peers.get(id)
+  if (peer === undefined) return
+  const delay = Math.min(holdOffMax, holdOffFirst * 2 ** peer.heldOff)
+  setPeer(node, id, { heldOff: peer.heldOff + 1, heldOffUntil: after(now, millis(delay)), answered: 0 })
+}
+
+export function clearHoldOff(node: NodeState, id: NodeId): void {
+  setPeer(node, id, { heldOff: 0, heldOffUntil: undefined })
+}
+
+/** A sealed frame of `from` came in: it is heard. */
+export function noteHeard(turn: Turn, from: NodeId): void {
+  const peer = turn.node.peers.get(from)
+  if (peer !== undefined)
+    setPeer(turn.node, from, { heard: turn.now, incarnation: peerIncarnation(turn.node.sessions, from) })
+}
+
+/** Peers of the site from which frames of their present incarnation arrive now, not counting those accused since. */
+export function heardNow(
+  node: NodeState,
+  now: Instant,
+  accused: ReadonlyMap<NodeId, Instant>,
+): readonly PeerIncarnation[] {
+  const heard: PeerIncarnation[] = []
+  for (const peer of node.peers.values()) {
+    const { incarnation } = peer
+    if (!peer.sameSite || peer.heard === undefined || incarnation === undefined) continue
+    const accusedAt = accused.get(peer.node.id) ?? instant(Number.NEGATIVE_INFINITY)
+    const recent = elapsed(peer.heard, now) <= hearWindow(node) && peer.heard > accusedAt
+    if (recent) heard.push({ node: peer.node.id, incarnation })
+  }
+  return heard
+}
+
+/** Three probes, or a heartbeat and a failed hop, whichever is longer. */
+function hearWindow(node: NodeState): Millis {
+  const { heartbeat, misses, retransmit } = node.config.timings
+  return millis(Math.max(3 * probeInterval(node), heartbeat + misses * retransmit))
+}
+
+export function setPeer(node: NodeState, id: NodeId, change: Partial<Peer>): void {
+  const peer = node.peers.get(id)
+  if (peer !== undefined) node.peers = withEntry(node.peers, id, { ...peer, ...change })
+}

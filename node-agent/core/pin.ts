@@ -1,0 +1,84 @@
+/**
+ * Which witness object is believed (SPEC W6): the one pinned at the first contact, whose tags never fall. Another object,
+ * or the same one set back, is quarantined: its answers count for nothing until an operator accepts it.
+ */
+import type { LeaseSummary } from "../../protocol/lease.ts"
+import type { Reply } from "../../protocol/summaries.ts"
+import { order } from "./ring.ts"
+import type { NodeState } from "./state.ts"
+import { log, persist, report, type Turn } from "./turn.ts"
+import { isOlder } from "./watch.ts"
+
+/** Is this reply from the object we believe? Pins the first one; quarantines any other. */
+export function believed(turn: Turn, reply: Reply): boolean {
+  const { node } = turn
+  const { pin } = node.witness
+  if (pin === undefined) {
+    if (node.pinLost) return quarantine(turn, reply.witness, "no-pin")
+    pinTo(turn, reply.witness)
+    order(turn, { kind: "pin", witness: reply.witness })
+    return true
+  }
+  if (pin !== reply.witness) return quarantine(turn, reply.witness, otherObject)
+  const fallen = reply.leases.find((lease) => hasFallen(turn, reply, lease))
+  if (fallen !== undefined) return quarantine(turn, reply.witness, `set-back:${fallen.name}`)
+  // The true object is back: the other one was somebody else's. One that was set back stays quarantined.
+  if (node.witness.quarantine === otherObject) {
+    node.witness = { ...node.witness, quarantine: undefined, stranger: undefined }
+  }
+  return node.witness.quarantine === undefined
+}
+
+const otherObject = "other-object"
+
+/** A reply to a document sent after a higher tag was seen shows a lower one. (Replies may overtake each other.) */
+function hasFallen(turn: Turn, reply: Reply, lease: LeaseSummary): boolean {
+  const { node } = turn
+  const watch = node.witness.watches.get(lease.name)
+  const sent = node.witness.sent.get(reply.counter)?.at
+  const stored = node.durable.state.witness?.highest.find((tag) => tag.name === lease.name)
+  if (stored !== undefined && lease.epoch < stored.epoch) return true
+  return watch !== undefined && sent !== undefined && sent >= watch.since && isOlder(lease, watch)
+}
+
+function quarantine(turn: Turn, stranger: string, reason: string): boolean {
+  const { node } = turn
+  if (node.witness.quarantine !== reason)
+    report(turn, "critical", "witness-quarantined", stranger.slice(0, 8), reason)
+  node.witness = { ...node.witness, stranger, quarantine: reason }
+  return false
+}
+
+function pinTo(turn: Turn, witness: string): void {
+  const { node } = turn
+  node.witness = { ...node.witness, pin: witness, stranger: undefined, quarantine: undefined }
+  node.pinLost = false
+  persist(turn, { witness: { incarnation: witness, highest: [] } })
+  log(turn, "info", "witness-pinned", { witness: witness.slice(0, 8) })
+}
+
+/** The operator's word: believe the object seen now. */
+export function acceptStranger(turn: Turn): boolean {
+  const { node } = turn
+  const { stranger } = node.witness
+  if (stranger === undefined) return false
+  node.witness = { ...node.witness, watches: new Map() }
+  pinTo(turn, stranger)
+  return true
+}
+
+/** A node that has no pin, or lost it with its record, gets it from a member that has one. */
+export function adoptPin(turn: Turn, told: string | null | undefined): void {
+  if (turn.node.witness.pin === undefined && typeof told === "string") pinTo(turn, told)
+}
+
+/** The highest epochs seen are kept, so that a restart does not forget them; renewals need no write. */
+export function storeEpochs(turn: Turn, node: NodeState): void {
+  const stored = node.durable.state.witness
+  if (stored === undefined) return
+  const highest = [...node.witness.watches].map(([name, watch]) => ({ name, epoch: watch.epoch, seq: 0 }))
+  const risen = highest.some(
+    (tag) => tag.epoch > (stored.highest.find((each) => each.name === tag.name)?.epoch ?? 0),
+  )
+  if (risen) persist(turn, { witness: { ...stored, highest } })
+}

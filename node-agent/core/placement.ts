@@ -1,0 +1,162 @@
+/**
+ * What may start here, and on what proof (SPEC S). Pure: the coordinator asks for each service what is to be done now. A
+ * takeover needs one proof for every absent node that may own the service; a service without proof is blocked and loud.
+ */
+import type { ServiceConfig } from "../../protocol/cluster.ts"
+import { after, type Epoch, type Instant, instant, type NodeId } from "../../protocol/units.ts"
+import { moveOf } from "./mandate.ts"
+import { hasMandate, needsMandate } from "./rights.ts"
+import type { NodeState, ServiceRecord, TicketState, View } from "./state.ts"
+
+export type Placement =
+  | { readonly kind: "assign"; readonly node: NodeId }
+  /** The proof is complete at `at`. */
+  | { readonly kind: "wait"; readonly node: NodeId; readonly at: Instant }
+  | { readonly kind: "revoke"; readonly epoch: string; readonly reason: string }
+  | { readonly kind: "hold"; readonly reason: string }
+  /** No proof that these nodes no longer act: an operator has to say so. */
+  | { readonly kind: "blocked"; readonly nodes: readonly NodeId[] }
+
+/** Failures on one node after which it is passed over until an operator cleans up. */
+const failuresMax = 3
+
+export function placementOf(node: NodeState, service: ServiceConfig, now: Instant): Placement {
+  const record = node.ordered.services.find((each) => each.service === service.name)
+  const ticket = node.tickets.get(service.ticket)
+  const { view } = node
+  if (record === undefined || ticket === undefined || view === undefined) return hold("unknown")
+  if (!configurationAgrees(node, view)) return hold("configuration-mismatch")
+  const { assignment } = record
+  const owner = assignment?.owner
+  const present =
+    assignment !== undefined && view.incarnations.get(assignment.owner) === assignment.incarnation
+  if (assignment !== undefined && owner !== undefined && present) {
+    if (assignment.revoked) return hold(`stopping on node ${owner}`)
+    const reason = reasonToRevoke(node, service, record, ticket, view)
+    return reason === undefined ? hold("assigned") : { kind: "revoke", epoch: assignment.epoch, reason }
+  }
+  return takeover(node, { service, record, ticket, view, now })
+}
+
+function reasonToRevoke(
+  node: NodeState,
+  service: ServiceConfig,
+  record: ServiceRecord,
+  ticket: TicketState,
+  view: View,
+): string | undefined {
+  const { assignment, preferred } = record
+  if (assignment === undefined) return undefined
+  if (record.wanted === "stopped") return "stop-ordered"
+  if (moveOf(node, ticket.ticket) !== undefined) return "ticket-moves"
+  if (needsMandate(node, ticket.ticket) && mandateOf(assignment.epoch) !== ticket.epoch)
+    return "mandate-changed"
+  if (view.departing.includes(assignment.owner)) return "owner-departs"
+  const better =
+    preferred !== undefined && preferred !== assignment.owner && isAble(service, record, view, preferred)
+  return better ? "move-ordered" : undefined
+}
+
+interface Situation {
+  readonly service: ServiceConfig
+  readonly record: ServiceRecord
+  readonly ticket: TicketState
+  readonly view: View
+  readonly now: Instant
+}
+
+function takeover(node: NodeState, situation: Situation): Placement {
+  const { service, record, ticket, view, now } = situation
+  if (record.wanted === "stopped") return hold("stopped by an operator")
+  if (moveOf(node, ticket.ticket) !== undefined) return hold("ticket moves to another site")
+  if (record.mode === "manual" && !record.summoned) return hold("manual")
+  if (needsMandate(node, ticket.ticket) && !hasMandate(node, ticket, now)) return hold("no mandate")
+  const busy = view.members.find(
+    (member) => service.nodes.includes(member) && !isStopped(view, service, member),
+  )
+  if (busy !== undefined) return hold(`not confirmed stopped on node ${busy}`)
+  const target = targetOf(service, record, view)
+  if (target === undefined) return hold("no node able to run it")
+  return proven(node, situation, target)
+}
+
+/** The operator's choice, else the fewest failures, else the first in the service's own order. */
+function targetOf(service: ServiceConfig, record: ServiceRecord, view: View): NodeId | undefined {
+  const able = service.nodes.filter((member) => isAble(service, record, view, member))
+  if (record.preferred !== undefined && able.includes(record.preferred)) return record.preferred
+  const failures = (member: NodeId) => record.failures.find((failure) => failure.node === member)?.count ?? 0
+  return [...able].sort((a, b) => failures(a) - failures(b))[0]
+}
+
+function isAble(service: ServiceConfig, record: ServiceRecord, view: View, member: NodeId): boolean {
+  const failures = record.failures.find((failure) => failure.node === member)?.count ?? 0
+  const stays = view.members.includes(member) && !view.departing.includes(member)
+  return stays && service.nodes.includes(member) && failures < failuresMax && isStopped(view, service, member)
+}
+
+function isStopped(view: View, service: ServiceConfig, member: NodeId): boolean {
+  return view.phases.get(member)?.get(service.name)?.phase === "stopped"
+}
+
+/** One proof for every absent node that may own it (design section 4). */
+function proven(node: NodeState, situation: Situation, target: NodeId): Placement {
+  const { service, now } = situation
+  const suspects = nodesToProve(node, situation)
+  if (suspects.length === 0) return { kind: "assign", node: target }
+  if (service.proof.kind === "self-lease") {
+    const at = after(rightsOver(node, situation), service.proof.margin)
+    return now >= at ? { kind: "assign", node: target } : { kind: "wait", node: target, at }
+  }
+  const open = suspects.filter((suspect) => !isConfirmed(node, situation.record, suspect))
+  return open.length === 0 ? { kind: "assign", node: target } : { kind: "blocked", nodes: open }
+}
+
+/** The instant at which all deadlines of any old owner have passed. */
+function rightsOver(node: NodeState, { service, ticket, view }: Situation): Instant {
+  const mandate = needsMandate(node, service.ticket)
+    ? (ticket.gainedAt ?? instant(Number.POSITIVE_INFINITY))
+    : view.activateAt
+  const voice =
+    view.standing.kind === "needs-witness"
+      ? (view.voice.grantedAt ?? instant(Number.POSITIVE_INFINITY))
+      : view.activateAt
+  return instant(Math.max(view.activateAt, mandate, voice))
+}
+
+/**
+ * Absent nodes that may own it: of this site the owner in the state, if nothing can have happened since, otherwise every
+ * absent node able to run it; of other sites every one, unless their mandate was released with all owners stopped.
+ */
+function nodesToProve(node: NodeState, { service, record, ticket, view }: Situation): readonly NodeId[] {
+  const siteOf = (id: NodeId) => node.config.nodes.find((each) => each.id === id)?.site
+  const local = service.nodes.filter((id) => siteOf(id) === node.self.site && !view.members.includes(id))
+  const remote = service.nodes.filter((id) => siteOf(id) !== node.self.site)
+  const owner = record.assignment?.owner
+  const unprovenLocal = view.unbroken ? local.filter((id) => id === owner) : local
+  const ownBefore = record.assignment !== undefined && mandateOf(record.assignment.epoch) === ticket.epoch
+  const released = ticket.releasedEpoch >= ticket.epoch - 1
+  const mandateIsNew = needsMandate(node, service.ticket) && !ownBefore && !released
+  return mandateIsNew ? [...unprovenLocal, ...remote] : unprovenLocal
+}
+
+function isConfirmed(node: NodeState, record: ServiceRecord, suspect: NodeId): boolean {
+  const needed = record.assignment?.owner === suspect ? record.assignment.incarnation : 0
+  return node.ordered.confirmations.some((entry) => entry.node === suspect && entry.incarnation >= needed)
+}
+
+/** Members whose configuration differs lock all services (design section 4): nothing is ordered until they agree. */
+export function configurationAgrees(node: NodeState, view: View): boolean {
+  return view.members.every((member) => {
+    const told = node.peers.get(member)?.health?.configChecksum
+    return told === undefined || told === node.health.configChecksum
+  })
+}
+
+/** The mandate part of an activation's epoch. */
+export function mandateOf(activation: string): Epoch {
+  return Number(activation.split(".")[0]) as Epoch
+}
+
+function hold(reason: string): Placement {
+  return { kind: "hold", reason }
+}

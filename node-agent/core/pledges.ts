@@ -1,0 +1,180 @@
+/**
+ * Pledges (SPEC M3-M7): this site's vote for a ticket, bound to one site for a duration. Ordered, stored by every member
+ * before it is spoken, in the memo where the view needs the witness. A member holds the site bound until TTL' after its
+ * own latest delivery; of two pledges the higher number counts, of one number the later end.
+ */
+
+import type { NodeId, Ticket } from "../../protocol/units.ts"
+import { after, type Epoch, epoch, type Instant, type Millis, stretched } from "../../protocol/units.ts"
+import type { DurablePledge } from "./durable.ts"
+import { afterMemo } from "./memo.ts"
+import type { Message } from "./messages.ts"
+import type { Report } from "./report.ts"
+import type { NodeState, Pledge, TicketState } from "./state.ts"
+import { learnVote } from "./token-entries.ts"
+import { log, persist, type Turn, withEntry } from "./turn.ts"
+
+type PledgeMessage = Message & { readonly kind: "pledge" }
+
+/** TTL': how long a vote stays bound after its latest delivery. */
+export function pledgeDuration(node: NodeState): Millis {
+  return stretched(node.config.timings.mandateTtl, node.config.timings.rho)
+}
+
+/** The site's vote may not go to another site than this one now; undefined: it is free. */
+export function boundTo(state: TicketState, now: Instant): Pledge | undefined {
+  return state.pledge !== undefined && state.pledge.until > now ? state.pledge : undefined
+}
+
+export function updateTicket(
+  node: NodeState,
+  ticket: Ticket,
+  change: (state: TicketState) => Partial<TicketState>,
+): void {
+  const state = node.tickets.get(ticket)
+  if (state !== undefined) node.tickets = withEntry(node.tickets, ticket, { ...state, ...change(state) })
+}
+
+/** At receipt: a pledge that the disk does not have yet is written. Returns the write to wait for; undefined: none. */
+export function storePledge(turn: Turn, message: PledgeMessage): number | undefined {
+  const { node } = turn
+  const { ticket, site, number, epoch: at } = message
+  const stored = node.durable.state.pledges.find((pledge) => pledge.ticket === ticket)
+  const known =
+    stored !== undefined && stored.site === site && stored.number === number && stored.epoch === at
+  if (!known) writePledge(turn, { ticket, site, number, epoch: at })
+  return node.durable.written < node.durable.pledgeWrite ? node.durable.pledgeWrite : undefined
+}
+
+function writePledge(turn: Turn, pledge: DurablePledge): void {
+  const { node } = turn
+  const { pledges, tickets } = node.durable.state
+  const known = tickets.find((entry) => entry.ticket === pledge.ticket)
+  const entry = {
+    ticket: pledge.ticket,
+    epoch: epoch(Math.max(known?.epoch ?? 0, pledge.epoch)),
+    pledgeNumber: Math.max(known?.pledgeNumber ?? 0, pledge.number),
+    releasedEpoch: known?.releasedEpoch ?? epoch(0),
+  }
+  const pledgeWrite = persist(turn, {
+    pledges: [...pledges.filter((each) => each.ticket !== pledge.ticket), pledge],
+    tickets: [...tickets.filter((each) => each.ticket !== pledge.ticket), entry],
+  })
+  node.durable = { ...node.durable, pledgeWrite }
+}
+
+/** Safe: every member has it on its disk. The coordinator now gives its answer. */
+export function afterPledge(turn: Turn, origin: NodeId, message: PledgeMessage): void {
+  const { node, now } = turn
+  const { ticket, site, number, epoch: at, request } = message
+  const before = node.tickets.get(ticket)
+  const bound = before === undefined ? undefined : boundTo(before, now)
+  if (bound !== undefined && bound.site !== site) {
+    // Never expected from one coordinator at a time; a vote bound elsewhere is not given again.
+    log(turn, "error", "pledge-conflict", { ticket, bound: bound.site, asked: site })
+    return
+  }
+  notePledge(turn, message)
+  if (site !== node.self.site) updateTicket(node, ticket, () => ({ otherSeen: now, ...abandoned }))
+  if (origin !== node.self.id) return
+  updateTicket(node, ticket, (state) => (state.ordering?.number === number ? { ordering: undefined } : {}))
+  if (request.node === node.self.id)
+    afterMemo(turn, { kind: "own-vote", ticket, epoch: at, request: request.id })
+  else afterMemo(turn, { kind: "pledge-answer", to: request.node, ticket, epoch: at, request: request.id })
+}
+
+/** The site voted for another one: whatever it claimed itself is over, and its next claim has a higher epoch. */
+const abandoned = { epoch: epoch(0), gainedAt: undefined }
+
+/** A pledge that its view had ordered and some member had not delivered: bound all the same. */
+export function pledgeRecovered(turn: Turn, message: PledgeMessage): void {
+  storePledge(turn, message)
+  notePledge(turn, message)
+}
+
+function notePledge(turn: Turn, message: PledgeMessage): void {
+  const { node, now } = turn
+  const { ticket, site, number, epoch: at } = message
+  updateTicket(node, ticket, (state) => ({
+    knownEpoch: epoch(Math.max(state.knownEpoch, at)),
+    heardEpoch: epoch(Math.max(state.heardEpoch, at)),
+    pledgeNumber: Math.max(state.pledgeNumber, number),
+    pledge:
+      state.pledge !== undefined && state.pledge.number > number
+        ? state.pledge
+        : { site, number, epoch: at, until: after(now, pledgeDuration(node)) },
+  }))
+}
+
+/** The site it was pledged to gave the mandate up: the vote is free at once. A restart forgets this: it waits. */
+export function afterUnpledge(turn: Turn, message: Message & { readonly kind: "unpledge" }): void {
+  const { node, now } = turn
+  const { ticket, site, epoch: at, stopped } = message
+  updateTicket(node, ticket, (state) => {
+    const own = site === node.self.site
+    const released = stopped ? epoch(Math.max(state.releasedEpoch, at)) : state.releasedEpoch
+    const pledge = state.pledge?.site === site && state.pledge.epoch <= at ? undefined : state.pledge
+    const given = own && state.epoch <= at ? givenAway(now) : {}
+    const givenUp = own ? maxEpoch(state.givenUp, at) : state.givenUp
+    return {
+      pledge,
+      givenUp,
+      releasedEpoch: released,
+      knownEpoch: epoch(Math.max(state.knownEpoch, at)),
+      ...given,
+    }
+  })
+}
+
+/** What the members of a new view know: highest numbers and epochs; obligations from now, rights from our own leaving. */
+export function mergeTickets(turn: Turn, reports: readonly Report[], leftAt: Instant): void {
+  const { node } = turn
+  for (const told of reports.flatMap((report) => report.tickets)) {
+    updateTicket(node, told.ticket, (state) => ({
+      knownEpoch: maxEpoch(state.knownEpoch, told.knownEpoch),
+      heardEpoch: maxEpoch(state.heardEpoch, told.heardEpoch),
+      pledgeNumber: Math.max(state.pledgeNumber, told.pledgeNumber),
+      releasedEpoch: maxEpoch(state.releasedEpoch, told.releasedEpoch),
+      givenUp: maxEpoch(state.givenUp, told.givenUp),
+      ordering: undefined,
+    }))
+    if (told.pledge !== null) adoptPledge(turn, told.ticket, told.pledge, told.pledge.remaining)
+    for (const { voter, epoch: at, remaining } of told.votes) {
+      if (at === told.epoch)
+        learnVote(node, told.ticket, voter, { epoch: at, until: after(leftAt, remaining), own: false })
+    }
+  }
+}
+
+/** A pledge known to others or to the memo: bound by it, and written, for at least `remaining` from now. */
+export function adoptPledge(
+  turn: Turn,
+  ticket: Ticket,
+  pledge: Omit<DurablePledge, "ticket">,
+  remaining: Millis,
+): void {
+  const { node, now } = turn
+  const state = node.tickets.get(ticket)
+  if (state === undefined) return
+  const until = after(now, remaining)
+  const { site, number, epoch: at } = pledge
+  const known = state.pledge
+  if (known !== undefined && (known.number > number || (known.number === number && known.until >= until)))
+    return
+  updateTicket(node, ticket, () => ({
+    pledge: { site, number, epoch: at, until },
+    pledgeNumber: Math.max(state.pledgeNumber, number),
+    knownEpoch: maxEpoch(state.knownEpoch, at),
+  }))
+  const stored = node.durable.state.pledges.find((each) => each.ticket === ticket)
+  if (stored === undefined || stored.number < number) writePledge(turn, { ticket, site, number, epoch: at })
+}
+
+function maxEpoch(a: Epoch, b: Epoch): Epoch {
+  return a > b ? a : b
+}
+
+/** What is left of a mandate that was given up. */
+function givenAway(now: Instant): Partial<TicketState> {
+  return { epoch: epoch(0), votes: new Map(), gainedAt: undefined, otherSeen: now }
+}

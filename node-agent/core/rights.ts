@@ -1,0 +1,58 @@
+/**
+ * The rights this node has now, as deadlines on its own clock (SPEC L, V, M): arithmetic only. A right without a live
+ * deadline is no right. Acts of voice need the installed view's ring, its ring lease and its activation instant.
+ */
+
+import { earliest, type Instant, instant, sameRing, type Ticket } from "../../protocol/units.ts"
+import { mandateMajority } from "../../protocol/votes.ts"
+import type { NodeState, TicketState } from "./state.ts"
+
+/** Until when this view may speak for the site; undefined: it may not. Says nothing about `activateAt`. */
+export function voiceUntil(node: NodeState): Instant | undefined {
+  const { view, ring } = node
+  if (view === undefined || ring === undefined || !sameRing(ring.id, view.ring)) return undefined
+  if (node.leaving === "departed" || ring.lease === undefined) return undefined
+  switch (view.standing.kind) {
+    case "majority-alone":
+      return ring.lease
+    case "needs-witness":
+      return view.voice.deadline === undefined ? undefined : earliest(ring.lease, view.voice.deadline)
+    case "minority":
+      return undefined
+  }
+}
+
+/** May this node's view act for the site at `now`? */
+export function hasVoice(node: NodeState, now: Instant): boolean {
+  const until = voiceUntil(node)
+  return until !== undefined && until > now && node.view !== undefined && now >= node.view.activateAt
+}
+
+/** A ticket of one site needs no mandate: voice is enough (design section 2). */
+export function needsMandate(node: NodeState, ticket: Ticket): boolean {
+  return (node.config.tickets.find((each) => each.name === ticket)?.sites.length ?? 0) > 1
+}
+
+const always = instant(Number.POSITIVE_INFINITY)
+
+/** Until when a majority of the voters is pledged to this site at its epoch; undefined: never was, at this epoch. */
+export function mandateUntil(node: NodeState, state: TicketState): Instant | undefined {
+  if (!needsMandate(node, state.ticket)) return always
+  const ends = [...state.votes.values()]
+    .filter((vote) => vote.epoch === state.epoch && state.epoch > state.givenUp)
+    .map((vote) => vote.until)
+    .sort((a, b) => b - a)
+  return ends[mandateMajority(node.config, state.ticket) - 1]
+}
+
+export function hasMandate(node: NodeState, state: TicketState, now: Instant): boolean {
+  const until = mandateUntil(node, state)
+  return until !== undefined && until > now
+}
+
+/** The deadline of a service of this ticket on this node, all rights together; undefined: some right is missing. */
+export function serviceUntil(node: NodeState, state: TicketState): Instant | undefined {
+  const voice = voiceUntil(node)
+  const mandate = mandateUntil(node, state)
+  return voice === undefined || mandate === undefined ? undefined : earliest(voice, mandate)
+}

@@ -1,0 +1,84 @@
+/**
+ * What sites say to each other directly (SPEC M8): heartbeats, requests for a pledge and their answers, releases. JSON
+ * in printable ASCII inside sealed frames; the coordinator of a site speaks to every node of the others.
+ */
+import { frameLimits } from "../../protocol/frame.ts"
+import { err, ok, type Result } from "../../protocol/result.ts"
+import type { Epoch, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
+import { asciiJson, parseJson } from "./messages.ts"
+import { log, send, type Turn } from "./turn.ts"
+
+export type SiteMessage =
+  | {
+      readonly kind: "heartbeat"
+      readonly site: SiteId
+      readonly checksum: string
+      readonly tickets: readonly { readonly ticket: Ticket; readonly epoch: Epoch; readonly held: boolean }[]
+    }
+  | {
+      readonly kind: "pledge-request"
+      readonly id: number
+      readonly ticket: Ticket
+      readonly site: SiteId
+      readonly epoch: Epoch
+    }
+  | {
+      readonly kind: "pledge-answer"
+      readonly id: number
+      readonly ticket: Ticket
+      readonly granted: boolean
+      readonly epoch: Epoch
+      /** The highest epoch the voter has voted for. */
+      readonly known: Epoch
+      readonly reason: string
+    }
+  /** The site gave its mandate up at `epoch`, all owners stopped or not, and would have `next` take it. */
+  | {
+      readonly kind: "mandate-released"
+      readonly site: SiteId
+      readonly ticket: Ticket
+      readonly epoch: Epoch
+      readonly stopped: boolean
+      readonly next: SiteId | null
+    }
+
+const shapes: Readonly<Record<SiteMessage["kind"], Readonly<Record<string, string>>>> = {
+  heartbeat: { site: "string", checksum: "string", tickets: "object" },
+  "pledge-request": { id: "number", ticket: "string", site: "string", epoch: "number" },
+  "pledge-answer": {
+    id: "number",
+    ticket: "string",
+    granted: "boolean",
+    epoch: "number",
+    known: "number",
+    reason: "string",
+  },
+  "mandate-released": { site: "string", ticket: "string", epoch: "number", stopped: "boolean" },
+}
+
+export function sendSiteMessage(turn: Turn, to: NodeId, message: SiteMessage): void {
+  const text = asciiJson(message)
+  if (text.length > frameLimits.textBytes) {
+    log(turn, "error", "site-message-too-long", { kind: message.kind, bytes: text.length })
+    return
+  }
+  send(turn, to, { kind: "site", text })
+}
+
+export function sendToOtherSites(turn: Turn, message: SiteMessage): void {
+  for (const peer of turn.node.peers.values()) {
+    if (!peer.sameSite) sendSiteMessage(turn, peer.node.id, message)
+  }
+}
+
+export function parseSiteMessage(text: string): Result<SiteMessage, string> {
+  const value = parseJson(text)
+  if (typeof value !== "object" || value === null || !("kind" in value)) return err("no kind")
+  const shape = shapes[value.kind as SiteMessage["kind"]]
+  if (shape === undefined) return err(`unknown kind ${String(value.kind)}`)
+  const fields = value as Record<string, unknown>
+  const bad = Object.entries(shape).find(
+    ([name, type]) => typeof fields[name] !== type || fields[name] === null,
+  )
+  return bad === undefined ? ok(value as SiteMessage) : err(`${bad[0]} is not a ${bad[1]}`)
+}

@@ -1,0 +1,114 @@
+/** The other sites (SPEC M8): heartbeats out and in, pledges asked for and answered, mandates released. */
+import { after, earliest, elapsed, epoch, type Instant, type NodeId } from "../../protocol/units.ts"
+import { answerPledge } from "./mandate.ts"
+import { updateTicket } from "./pledges.ts"
+import { hasMandate, hasVoice } from "./rights.ts"
+import { order } from "./ring.ts"
+import { parseSiteMessage, type SiteMessage, sendToOtherSites } from "./site-messages.ts"
+import { countVote } from "./spoken.ts"
+import type { NodeState } from "./state.ts"
+import { log, report, type Turn, withEntry } from "./turn.ts"
+import { beginAct } from "./view.ts"
+
+export function onSiteFrame(turn: Turn, from: NodeId, text: string): void {
+  const parsed = parseSiteMessage(text)
+  if (parsed.kind === "error") {
+    log(turn, "warn", "site-message-malformed", { from, detail: parsed.error })
+    return
+  }
+  noteSite(turn, from)
+  const message = parsed.value
+  switch (message.kind) {
+    case "heartbeat":
+      return onHeartbeat(turn, from, message)
+    case "pledge-request":
+      return answerPledge(turn, from, message)
+    case "pledge-answer":
+      return onAnswer(turn, message)
+    case "mandate-released":
+      return onReleased(turn, message)
+  }
+}
+
+function noteSite(turn: Turn, from: NodeId): void {
+  const { node, now } = turn
+  const peer = node.peers.get(from)
+  const site = peer === undefined ? undefined : node.sites.get(peer.node.site)
+  if (site === undefined) return
+  if (site.silent) report(turn, "info", "site-heard", site.site, "its nodes are heard again")
+  node.sites = withEntry(node.sites, site.site, { ...site, heard: now, silent: false })
+}
+
+function onHeartbeat(turn: Turn, from: NodeId, message: SiteMessage & { readonly kind: "heartbeat" }): void {
+  const { node, now } = turn
+  const site = node.sites.get(message.site)
+  if (site !== undefined) node.sites = withEntry(node.sites, message.site, { ...site, coordinator: from })
+  for (const { ticket, epoch: at, held } of message.tickets) {
+    updateTicket(node, ticket, (state) => ({
+      heardEpoch: epoch(Math.max(state.heardEpoch, at)),
+      otherSeen: held ? now : state.otherSeen,
+    }))
+  }
+}
+
+/** A pledge counts from the first sending of the request; a refusal tells of an epoch to rise above. */
+function onAnswer(turn: Turn, message: SiteMessage & { readonly kind: "pledge-answer" }): void {
+  const { node, now } = turn
+  if (message.granted) return countVote(turn, message.ticket, message.id, message.epoch)
+  log(turn, "debug", "pledge-refused", { ticket: message.ticket, reason: message.reason })
+  const state = node.tickets.get(message.ticket)
+  if (state === undefined || hasMandate(node, state, now)) return
+  updateTicket(node, message.ticket, () => ({
+    heardEpoch: epoch(Math.max(state.heardEpoch, message.known)),
+    ...(message.reason === "epoch-too-low" ? { epoch: epoch(0), nextClaim: now } : {}),
+  }))
+}
+
+/** The holder gave up: this site's vote is free again, and if it was named it may claim at once. */
+function onReleased(turn: Turn, message: SiteMessage & { readonly kind: "mandate-released" }): void {
+  const { node, now } = turn
+  const { ticket, site, epoch: at, stopped, next } = message
+  updateTicket(node, ticket, () => (next === node.self.site ? { otherSeen: undefined, nextClaim: now } : {}))
+  if (node.view?.coordinator !== node.self.id || !hasVoice(node, now)) return
+  if (beginAct(node, `unpledge:${ticket}:${at}`))
+    order(turn, { kind: "unpledge", ticket, site, epoch: at, stopped, next: undefined })
+}
+
+/** The coordinator's heartbeat to the other sites, and who of them has fallen silent. */
+export function tickSites(turn: Turn): void {
+  const { node, now } = turn
+  if (node.sites.size === 0) return
+  for (const site of node.sites.values()) {
+    const silent = site.heard !== undefined && elapsed(site.heard, now) > node.config.timings.wanSilent
+    if (!silent || site.silent) continue
+    node.sites = withEntry(node.sites, site.site, { ...site, silent: true })
+    if (isCoordinator(node)) report(turn, "warning", "site-silent", site.site, "none of its nodes is heard")
+  }
+  if (node.nextWanHeartbeat > now || !isCoordinator(node)) return
+  node.nextWanHeartbeat = after(now, node.config.timings.wanHeartbeat)
+  const tickets = [...node.tickets.values()].map((state) => {
+    return {
+      ticket: state.ticket,
+      epoch: state.epoch,
+      held: hasVoice(node, now) && hasMandate(node, state, now),
+    }
+  })
+  sendToOtherSites(turn, {
+    kind: "heartbeat",
+    site: node.self.site,
+    checksum: node.health.configChecksum,
+    tickets,
+  })
+}
+
+function isCoordinator(node: NodeState): boolean {
+  return node.membership.kind === "operational" && node.view?.coordinator === node.self.id
+}
+
+export function nextSiteWork(node: NodeState): Instant | undefined {
+  if (node.sites.size === 0) return undefined
+  const silences = [...node.sites.values()].map((site) =>
+    site.silent || site.heard === undefined ? undefined : after(site.heard, node.config.timings.wanSilent),
+  )
+  return earliest(...silences, isCoordinator(node) ? node.nextWanHeartbeat : undefined)
+}

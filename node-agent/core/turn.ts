@@ -1,0 +1,87 @@
+/** One step in progress: the node, the instant, and the effects so far, in order. */
+import type { Frame } from "../../protocol/frame.ts"
+import type { ReportedEvent, Severity } from "../../protocol/summaries.ts"
+import { earliest, type Instant, type NodeId } from "../../protocol/units.ts"
+import type { DurableState } from "./durable.ts"
+import type { LogFields, LogLevel, NodeEffect } from "./effects.ts"
+import { sealTo } from "./session.ts"
+import type { NodeState } from "./state.ts"
+
+export interface Turn {
+  readonly node: NodeState
+  readonly now: Instant
+  readonly effects: NodeEffect[]
+}
+
+export function log(turn: Turn, level: LogLevel, event: string, fields: LogFields = {}): void {
+  turn.effects.push({ kind: "log", level, event, fields })
+}
+
+/** Seals a frame and sends it on every link the two nodes share. Without a session it is dropped: a hello is on its way. */
+export function send(turn: Turn, to: NodeId, frame: Frame): void {
+  const { node } = turn
+  const peer = node.peers.get(to)
+  if (peer === undefined) return
+  const bytes = sealTo(node.sessions, to, frame)
+  if (bytes === undefined) return
+  sendBytes(turn, to, bytes)
+}
+
+/** The same bytes on every shared link: the first copy wins by the replay window. */
+export function sendBytes(turn: Turn, to: NodeId, bytes: Uint8Array): void {
+  const peer = turn.node.peers.get(to)
+  if (peer === undefined) return
+  if (!peer.sameSite) {
+    turn.effects.push({ kind: "send", to, link: "wan", bytes })
+    return
+  }
+  const links = Math.min(peer.node.links.length, turn.node.self.links.length)
+  for (let link = 0; link < links; link++) turn.effects.push({ kind: "send", to, link, bytes })
+}
+
+/** Orders a durable write; returns its number, to wait for in `persisted`. */
+export function persist(turn: Turn, change: Partial<DurableState>): number {
+  const { node } = turn
+  const write = node.durable.ordered + 1
+  const state = { ...node.durable.state, ...change }
+  node.durable = { ...node.durable, state, ordered: write }
+  turn.effects.push({ kind: "persist", write, state })
+  return write
+}
+
+const recentEventsMax = 50
+/** Events wait for the witness; beyond this many the oldest are dropped: the log has them. */
+const unsentEventsMax = 100
+
+/** Something operators should know: logged, kept for status, sent to the witness with the next summary. */
+export function report(turn: Turn, severity: Severity, kind: string, subject: string, detail: string): void {
+  const { node } = turn
+  const event: ReportedEvent = {
+    id: `${node.self.id}-${node.incarnation}-${node.nextEvent}`,
+    kind,
+    subject,
+    severity,
+    at: node.wall,
+    detail,
+  }
+  node.nextEvent += 1
+  node.recent = [...node.recent, event].slice(-recentEventsMax)
+  node.witness = { ...node.witness, events: [...node.witness.events, event].slice(-unsentEventsMax) }
+  log(turn, severity === "info" ? "info" : "warn", kind, { subject, detail })
+}
+
+/** `map` with `key` set to `value`; the original is unchanged. */
+export function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
+  return new Map(map).set(key, value)
+}
+
+export function withoutEntry<K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> {
+  const copy = new Map(map)
+  copy.delete(key)
+  return copy
+}
+
+/** The earliest of the instants that no step has reached yet: what was due before has been looked at. */
+export function upcoming(node: NodeState, instants: readonly (Instant | undefined)[]): Instant | undefined {
+  return earliest(...instants.filter((each) => each !== undefined && each > node.steppedAt))
+}

@@ -1,0 +1,318 @@
+/**
+ * The real-time process: wires the core to sockets, disk and the control process, and runs it. Decides nothing: what
+ * happens becomes an event, what the core answers is carried out.
+ */
+
+import { randomBytes } from "node:crypto"
+import { mkdirSync } from "node:fs"
+import { never } from "../../protocol/assert.ts"
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { after, earliest, type Instant, millis, type NodeId, type ServiceName } from "../../protocol/units.ts"
+import type { LogLevel, NodeEffect } from "../core/effects.ts"
+import type { NodeEvent } from "../core/events.ts"
+import { createNode, nextDeadline, statusOf, step } from "../core/node.ts"
+import type { NodeState } from "../core/state.ts"
+import { monotonicNow, wallNow } from "./clock.ts"
+import { isLogged, writeLogLine } from "./control/log-writer.ts"
+import type { HealthSample, HostStatus, LogLine } from "./control/messages.ts"
+import { ControlLink } from "./control-link.ts"
+import { ownProgram, spawnControl } from "./control-process.ts"
+import { createCryptography, type RingKey } from "./cryptography.ts"
+import { closeLeases, LeaseFiles } from "./lease-file.ts"
+import type { SchedulingReport } from "./realtime.ts"
+import { RunLoop } from "./run-loop.ts"
+import { type StateLoad, StateWriter } from "./state-file.ts"
+import { rightLine, traceLine } from "./trace.ts"
+import { Udp } from "./udp.ts"
+
+export interface AgentOptions {
+  readonly config: ClusterConfig
+  readonly self: NodeId
+  readonly stateDirectory: string
+  readonly runtimeDirectory: string
+  readonly nodeKeyFile: string
+  /** The active one first. */
+  readonly ringKeys: readonly RingKey[]
+  readonly logLevel: LogLevel
+  readonly traceFile: string | undefined
+  readonly state: Extract<StateLoad, { kind: "ok" | "missing" | "torn" }>
+  readonly scheduling: SchedulingReport
+  /** Held by this process and, through it, by the control process. */
+  readonly lockDescriptor: number
+}
+
+/** Snapshots follow changes after at most `statusSoon`, and come every `statusRegular` without any. */
+const statusSoon = millis(200)
+const statusRegular = millis(1_000)
+const healthInterval = millis(1_000)
+/** What the control process may take to stop services that the core left running, and to end. */
+const controlPatience = millis(10_000)
+/** After this long, or at the second signal, an orderly end has failed. */
+const stopPatience = 30_000
+
+/** Exit statuses of the agent, beside 0. */
+export const exitBroken = 70
+export const exitImpatient = 75
+
+const unknownHealth: HealthSample = {
+  cpuLoadPercent: 0,
+  memoryPressurePercent: 0,
+  clockDeviationMicros: 0,
+  clockSource: "none",
+}
+
+/** Runs until the core says `exit`; resolves with the reason. A broken invariant ends the process at once. */
+export function runAgent(options: AgentOptions): Promise<string> {
+  return new Promise((resolve) => {
+    const agent = new Agent(options, resolve)
+    agent.start()
+  })
+}
+
+class Agent {
+  readonly #options: AgentOptions
+  readonly #ended: (reason: string) => void
+  readonly #node: NodeState
+  readonly #loop: RunLoop
+  readonly #control: ControlLink
+  readonly #udp: Udp
+  readonly #state: StateWriter
+  readonly #leases: LeaseFiles
+  readonly #firstEffects: readonly NodeEffect[]
+  #health = unknownHealth
+  #nextHealth: Instant
+  #nextStatus: Instant
+  #latenessWorst = 0
+  #latenessLast = 0
+  #stopping = false
+
+  constructor(options: AgentOptions, ended: (reason: string) => void) {
+    this.#options = options
+    this.#ended = ended
+    const now = monotonicNow()
+    this.#nextHealth = now
+    this.#nextStatus = now
+    mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o700 })
+    closeLeases(options.runtimeDirectory, this.#ownServices())
+    this.#leases = new LeaseFiles(options.runtimeDirectory, (service, reason) =>
+      this.#log("error", "lease-file-failed", { service, reason }),
+    )
+    this.#state = new StateWriter({
+      directory: options.stateDirectory,
+      persisted: (write) => this.#deliver({ kind: "persisted", write }),
+      failed: (write, reason) => {
+        this.#log("error", "state-file-failed", { write, reason })
+        this.#deliver({ kind: "persist-failed", write, reason })
+      },
+    })
+    this.#control = this.#createControl()
+    this.#udp = new Udp({
+      config: options.config,
+      self: options.self,
+      received: (link, bytes) => this.#deliver({ kind: "datagram-received", link, bytes }),
+      log: (level, event, fields) => this.#log(level, event, fields),
+    })
+    const { node, effects } = createNode(
+      {
+        config: options.config,
+        self: options.self,
+        durable: options.state.kind === "ok" ? options.state.state : undefined,
+        cryptography: createCryptography(options.ringKeys),
+        ringKeys: options.ringKeys.map((key) => key.id),
+        sessionNonce: randomBytes(16),
+        seed: randomBytes(4).readUInt32LE(),
+        wall: wallNow(),
+      },
+      monotonicNow(),
+    )
+    this.#node = node
+    this.#firstEffects = effects
+    this.#loop = this.#createLoop()
+  }
+
+  start(): void {
+    const { scheduling, state, self, config } = this.#options
+    const isBest = scheduling.got === "fifo"
+    this.#log("info", "agent-starting", { cluster: config.name, node: self, pid: process.pid })
+    this.#log(isBest ? "info" : "warn", "scheduling", { got: scheduling.got, reason: scheduling.reason })
+    if (state.kind === "missing") this.#log("warn", "state-missing", { meaning: "amnesia" })
+    if (state.kind === "torn") this.#log("error", "state-torn", { meaning: "amnesia", reason: state.reason })
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stopRequested(signal))
+    process.on("uncaughtException", (cause) => this.#broken(cause))
+    process.on("unhandledRejection", (cause) => this.#broken(cause))
+    this.#control.start()
+    this.#loop.start(this.#firstEffects)
+  }
+
+  #createControl(): ControlLink {
+    const { config, self, runtimeDirectory, nodeKeyFile, logLevel, traceFile, lockDescriptor } = this.#options
+    return new ControlLink({
+      start: () => spawnControl(ownProgram(), lockDescriptor),
+      setup: { config, self, runtimeDirectory, nodeKeyFile, logLevel, traceFile },
+      now: monotonicNow,
+      event: (event) => this.#deliver(event),
+      command: (request, command) => this.#deliver({ kind: "operator-commanded", request, command }),
+      health: (sample) => {
+        this.#health = sample
+      },
+      stderr: (line) => writeLogLine(self, line),
+      log: (level, event, fields) => this.#log(level, event, fields),
+    })
+  }
+
+  #createLoop(): RunLoop {
+    return new RunLoop({
+      machine: {
+        step: (event, now) => step(this.#node, event, now),
+        nextDeadline: () => nextDeadline(this.#node),
+      },
+      now: monotonicNow,
+      perform: (effect) => this.#perform(effect),
+      completed: (event, effects, at) => this.#completed(event, effects, at),
+      housekeeping: {
+        next: () => earliest(this.#nextHealth, this.#nextStatus) ?? this.#nextHealth,
+        run: (now) => this.#keepHouse(now),
+      },
+      failed: (cause) => this.#broken(cause),
+    })
+  }
+
+  #deliver(event: NodeEvent): void {
+    this.#loop.deliver(event)
+  }
+
+  #perform(effect: NodeEffect): void {
+    switch (effect.kind) {
+      case "send":
+        this.#udp.send(effect.to, effect.link, effect.bytes)
+        break
+      case "persist":
+        this.#state.write(effect.write, effect.state)
+        break
+      case "write-lease":
+        this.#leases.write(effect.service, effect)
+        break
+      case "post-summary":
+      case "start-service":
+      case "stop-service":
+        this.#control.effect(effect)
+        break
+      case "answer-operator":
+        this.#control.answer({ kind: "answer", request: effect.request, result: effect.result })
+        break
+      case "log":
+        this.#log(effect.level, effect.event, effect.fields)
+        break
+      case "exit":
+        void this.#exit(effect.reason)
+        break
+      default:
+        never(effect)
+    }
+  }
+
+  #completed(event: NodeEvent, effects: readonly NodeEffect[], at: Instant): void {
+    if (effects.some(isNotable)) this.#statusSoon(at)
+    if (this.#options.traceFile === undefined) return
+    const { self } = this.#options
+    this.#control.report({ kind: "trace", line: traceLine(self, event, effects, at) })
+    for (const effect of effects) {
+      if (effect.kind === "write-lease") {
+        this.#control.report({ kind: "trace", line: rightLine(self, effect, at) })
+      }
+    }
+  }
+
+  #keepHouse(now: Instant): void {
+    this.#control.supervise(now)
+    if (now >= this.#nextHealth) this.#sampleHealth(now)
+    if (now >= this.#nextStatus) this.#reportStatus(now)
+  }
+
+  #sampleHealth(now: Instant): void {
+    this.#nextHealth = after(now, healthInterval)
+    const lateness = this.#loop.takeWorstLateness()
+    this.#latenessLast = lateness
+    this.#latenessWorst = Math.max(this.#latenessWorst, lateness)
+    this.#deliver({ kind: "health-sampled", ...this.#health, lateness, wall: wallNow() })
+  }
+
+  #statusSoon(at: Instant): void {
+    const soon = after(at, statusSoon)
+    if (soon < this.#nextStatus) this.#nextStatus = soon
+  }
+
+  #reportStatus(now: Instant): void {
+    this.#nextStatus = after(now, statusRegular)
+    this.#control.report({
+      kind: "status",
+      at: now,
+      status: statusOf(this.#node, now),
+      host: this.#hostStatus(),
+    })
+  }
+
+  #hostStatus(): HostStatus {
+    const { sendErrors, oversized, reopened } = this.#udp.counters
+    return {
+      pid: process.pid,
+      scheduling: this.#options.scheduling.got,
+      lateness_worst_ms: rounded(this.#latenessWorst),
+      lateness_ms: rounded(this.#latenessLast),
+      wake_ups: this.#loop.wakeUps,
+      send_errors: sendErrors,
+      oversized_datagrams: oversized,
+      links_reopened: reopened,
+      dropped_lines: this.#control.droppedLines,
+      control_starts: this.#control.starts,
+    }
+  }
+
+  #log(level: LogLevel, event: string, fields: LogLine["fields"]): void {
+    if (!isLogged(level, this.#options.logLevel)) return
+    this.#control.report({ kind: "log", line: { at: wallNow(), level, event, fields } })
+  }
+
+  /** The first signal asks; the second, or a stop that does not come to an end, ends. */
+  #stopRequested(signal: string): void {
+    if (this.#stopping) process.exit(exitImpatient)
+    this.#stopping = true
+    this.#log("info", "stop-requested", { signal })
+    setTimeout(() => process.exit(exitImpatient), stopPatience).unref()
+    this.#deliver({ kind: "stop-requested" })
+  }
+
+  async #exit(reason: string): Promise<void> {
+    this.#log("info", "agent-ending", { reason })
+    this.#loop.stop()
+    this.#udp.close()
+    await this.#control.finish(controlPatience)
+    this.#ended(reason)
+  }
+
+  /** We are wrong, or so it seems: end now. Rights end by their deadlines, the control process stops the services. */
+  #broken(cause: unknown): never {
+    const reason = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+    writeLogLine(this.#options.self, {
+      at: wallNow(),
+      level: "error",
+      event: "agent-broken",
+      fields: { reason },
+    })
+    process.exit(exitBroken)
+  }
+
+  #ownServices(): readonly ServiceName[] {
+    const { config, self } = this.#options
+    return config.services.filter(({ nodes }) => nodes.includes(self)).map(({ name }) => name)
+  }
+}
+
+/** Effects that change what status shows; the rest is the ring's steady beat. */
+function isNotable(effect: NodeEffect): boolean {
+  return effect.kind === "log" || effect.kind === "start-service" || effect.kind === "stop-service"
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 10) / 10
+}

@@ -1,0 +1,113 @@
+/**
+ * From `quorumbeat agent` to the real-time process. The first stage reads and checks what was configured, leaves it as a
+ * file in the runtime directory and becomes the second by execve: same pid, but with the flags of the virtual
+ * machine that a deadline needs, and without the memory that reading TOML took.
+ */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+import type { NodeId } from "../../protocol/units.ts"
+import type { LogLevel } from "../core/effects.ts"
+import { runAgent } from "./agent.ts"
+import type { RingKey } from "./cryptography.ts"
+import { readRingKey } from "./key-file.ts"
+import { takeLock } from "./lock-file.ts"
+import { applyScheduling, type SchedulingReport } from "./realtime.ts"
+import { loadState, type StateLoad } from "./state-file.ts"
+
+/** All that the real-time process is started with. */
+export interface Launch {
+  readonly config: ClusterConfig
+  readonly self: NodeId
+  readonly stateDirectory: string
+  readonly runtimeDirectory: string
+  readonly nodeKeyFile: string
+  /** The active one first. */
+  readonly ringKeyFiles: readonly string[]
+  readonly logLevel: LogLevel
+  readonly traceFile: string | undefined
+  readonly scheduling: "auto" | "none"
+  /** Run the `energy` profile even without SCHED_FIFO. */
+  readonly allowNoRealtime: boolean
+}
+
+/** The agent did not start; `message` says what, where and what to do. Nothing was changed. */
+export class LaunchFailure extends Error {
+  override readonly name = "LaunchFailure"
+}
+
+export const realtimeSubcommand = "realtime"
+
+/**
+ * GC helper threads of a FIFO process starve at normal priority and hold it up (measured), so there are none; a small
+ * young generation keeps each collection short.
+ */
+const realtimeFlags = [
+  "--single-threaded-gc",
+  "--max-semi-space-size=2",
+  "--disable-warning=ExperimentalWarning",
+]
+/** A former agent's control process may still be stopping services: it holds the lock until they are stopped. */
+const lockPatienceSeconds = 15
+
+/** Does not return. */
+export function becomeRealtime(launch: Launch): never {
+  mkdirSync(launch.runtimeDirectory, { recursive: true, mode: 0o700 })
+  const path = join(launch.runtimeDirectory, `launch.${process.pid}.json`)
+  writeFileSync(path, JSON.stringify(launch), { mode: 0o600 })
+  const [, script = ""] = process.argv
+  const command = [process.execPath, ...realtimeFlags, script, realtimeSubcommand, path]
+  if (process.execve === undefined) throw new LaunchFailure("this Node has no process.execve; use Node 24")
+  return process.execve(process.execPath, command, process.env)
+}
+
+/** The second stage: runs until the node has left; resolves with the reason. */
+export async function runRealtime(path: string): Promise<string> {
+  const launch: Launch = JSON.parse(readFileSync(path, "utf8"))
+  rmSync(path)
+  const lockDescriptor = lock(launch.stateDirectory)
+  const state = load(launch)
+  const ringKeys = launch.ringKeyFiles.map(ringKey)
+  const scheduling = await applyScheduling(launch.scheduling)
+  checkScheduling(launch, scheduling)
+  return runAgent({ ...launch, state, ringKeys, scheduling, lockDescriptor })
+}
+
+function lock(directory: string): number {
+  const result = takeLock(directory, lockPatienceSeconds)
+  if (result.kind === "locked") return result.descriptor
+  if (result.kind === "failed") throw new LaunchFailure(`${directory}: cannot be locked: ${result.reason}`)
+  throw new LaunchFailure(
+    `${directory}: another agent (pid ${result.holder}), or its control process, still runs with this state; stop it first`,
+  )
+}
+
+function load(launch: Launch): Extract<StateLoad, { kind: "ok" | "missing" | "torn" }> {
+  const { stateDirectory, config, self } = launch
+  const state = loadState(stateDirectory, config.name, self)
+  switch (state.kind) {
+    case "foreign":
+      throw new LaunchFailure(
+        `${stateDirectory}: is the state of node ${state.node} of cluster ${state.cluster}, not of node ${self} of ` +
+          `${config.name}; use its own directory`,
+      )
+    case "unreadable":
+      throw new LaunchFailure(`${stateDirectory}: state cannot be read: ${state.reason}`)
+    default:
+      return state
+  }
+}
+
+function ringKey(path: string): RingKey {
+  const key = readRingKey(path)
+  if (key.kind === "error") throw new LaunchFailure(key.error)
+  return key.value
+}
+
+function checkScheduling(launch: Launch, report: SchedulingReport): void {
+  if (launch.config.profile !== "energy" || report.got === "fifo" || launch.allowNoRealtime) return
+  throw new LaunchFailure(
+    `profile energy needs SCHED_FIFO and it was refused (${report.reason}); grant CAP_SYS_NICE, use the profile ` +
+      "industrial, or accept false alarms with --allow-no-realtime",
+  )
+}

@@ -1,0 +1,187 @@
+/**
+ * Datagrams: one socket a ring link, bound to this node's own address on that link, and one for the other sites. A
+ * socket that fails, or whose address is not there yet (interface down), is opened again after a growing delay; a
+ * datagram that cannot be sent is counted and lost, as on any cable.
+ */
+import { createSocket, type Socket } from "node:dgram"
+import { isIPv6 } from "node:net"
+import type { ClusterConfig, UdpAddress } from "../../protocol/cluster.ts"
+import { datagramBytesMax } from "../../protocol/frame.ts"
+import type { NodeId } from "../../protocol/units.ts"
+import type { LogFields, LogLevel } from "../core/effects.ts"
+import type { LinkId } from "../core/events.ts"
+
+export interface UdpOptions {
+  readonly config: ClusterConfig
+  readonly self: NodeId
+  readonly received: (link: LinkId, bytes: Uint8Array) => void
+  readonly log: (level: LogLevel, event: string, fields: LogFields) => void
+}
+
+export interface UdpCounters {
+  readonly sendErrors: number
+  readonly oversized: number
+  readonly reopened: number
+}
+
+/** Delay before a failed socket is opened again: doubles from the first to the last. */
+const reopenDelayMin = 250
+const reopenDelayMax = 5_000
+/** Room for a burst while the loop is late: some thousand frames. The kernel may grant less, which is harmless. */
+const receiveBufferBytes = 1 << 20
+
+export class Udp {
+  readonly #links = new Map<LinkId, UdpLink>()
+  readonly #addresses: ReadonlyMap<string, UdpAddress>
+  #sendErrors = 0
+
+  constructor(options: UdpOptions) {
+    this.#addresses = addressesOf(options.config)
+    const self = options.config.nodes.find((node) => node.id === options.self)
+    self?.links.forEach((address, index) => {
+      this.#links.set(index, new UdpLink(index, address, options))
+    })
+    const wan = self?.wanBind ?? self?.wan
+    if (wan !== undefined) this.#links.set("wan", new UdpLink("wan", wan, options))
+  }
+
+  /** Sends now or counts an error; never throws. Sending to an address the configuration lacks is an error too. */
+  send(to: NodeId, link: LinkId, bytes: Uint8Array): void {
+    const address = this.#addresses.get(addressKey(to, link))
+    const socket = this.#links.get(link)
+    if (address === undefined || socket === undefined) this.#sendErrors += 1
+    else socket.send(address, bytes)
+  }
+
+  get counters(): UdpCounters {
+    let { sendErrors, oversized, reopened } = { sendErrors: this.#sendErrors, oversized: 0, reopened: 0 }
+    for (const link of this.#links.values()) {
+      sendErrors += link.sendErrors
+      oversized += link.oversized
+      reopened += link.reopened
+    }
+    return { sendErrors, oversized, reopened }
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close()
+  }
+}
+
+class UdpLink {
+  sendErrors = 0
+  oversized = 0
+  reopened = 0
+  readonly #id: LinkId
+  readonly #own: UdpAddress
+  readonly #options: UdpOptions
+  #socket: Socket | undefined
+  #ready = false
+  #delay = reopenDelayMin
+  #reopening: NodeJS.Timeout | undefined
+  #lastSendError = ""
+
+  constructor(id: LinkId, own: UdpAddress, options: UdpOptions) {
+    this.#id = id
+    this.#own = own
+    this.#options = options
+    this.#open()
+  }
+
+  send(to: UdpAddress, bytes: Uint8Array): void {
+    if (this.#socket === undefined || !this.#ready) {
+      this.sendErrors += 1
+      return
+    }
+    try {
+      this.#socket.send(bytes, to.port, to.host, this.#sent)
+    } catch (cause) {
+      this.#sent(cause)
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.#reopening)
+    this.#ready = false
+    this.#socket?.close()
+    this.#socket = undefined
+  }
+
+  /** Logged when the kind of error changes: a cut link must not fill the log. */
+  readonly #sent = (cause: unknown): void => {
+    if (!(cause instanceof Error)) return
+    this.sendErrors += 1
+    const code = "code" in cause ? String(cause.code) : cause.message
+    if (code === this.#lastSendError) return
+    this.#lastSendError = code
+    this.#options.log("warn", "send-failed", { link: this.#id, reason: code })
+  }
+
+  #open(): void {
+    const type = isIPv6(withoutScope(this.#own.host)) ? "udp6" : "udp4"
+    const socket = createSocket({ type, ipv6Only: type === "udp6", lookup: literalLookup(type) })
+    this.#socket = socket
+    socket.on("error", (cause) => this.#reopen(socket, cause))
+    socket.on("message", (bytes) => {
+      if (bytes.length > datagramBytesMax) this.oversized += 1
+      else this.#options.received(this.#id, bytes)
+    })
+    socket.bind({ address: this.#own.host, port: this.#own.port, exclusive: true }, () => {
+      this.#ready = true
+      this.#delay = reopenDelayMin
+      growReceiveBuffer(socket)
+      this.#options.log("debug", "link-opened", {
+        link: this.#id,
+        host: this.#own.host,
+        port: this.#own.port,
+      })
+    })
+  }
+
+  #reopen(socket: Socket, cause: Error): void {
+    if (socket !== this.#socket) return
+    this.close()
+    const { host, port } = this.#own
+    this.#options.log("error", "link-failed", { link: this.#id, host, port, reason: cause.message })
+    this.#reopening = setTimeout(() => {
+      this.reopened += 1
+      this.#open()
+    }, this.#delay)
+    this.#delay = Math.min(this.#delay * 2, reopenDelayMax)
+  }
+}
+
+type LookupCallback = (error: NodeJS.ErrnoException | null, address: string, family: number) => void
+
+/** Addresses are literal: answering at once keeps a datagram on the wire when `send` returns, not a tick later. */
+function literalLookup(type: "udp4" | "udp6") {
+  const family = type === "udp6" ? 6 : 4
+  return (host: string, _options: unknown, callback: LookupCallback): void => callback(null, host, family)
+}
+
+function growReceiveBuffer(socket: Socket): void {
+  try {
+    socket.setRecvBufferSize(receiveBufferBytes)
+  } catch {
+    // The default buffer holds some hundred frames, enough for any loop that is not stuck.
+  }
+}
+
+function addressesOf(config: ClusterConfig): ReadonlyMap<string, UdpAddress> {
+  const addresses = new Map<string, UdpAddress>()
+  for (const node of config.nodes) {
+    node.links.forEach((address, index) => {
+      addresses.set(addressKey(node.id, index), address)
+    })
+    if (node.wan !== undefined) addresses.set(addressKey(node.id, "wan"), node.wan)
+  }
+  return addresses
+}
+
+function addressKey(node: NodeId, link: LinkId): string {
+  return `${node}/${link}`
+}
+
+function withoutScope(host: string): string {
+  return host.split("%")[0] ?? host
+}

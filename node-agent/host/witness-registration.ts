@@ -1,0 +1,53 @@
+/** Tells the witness what it must know of a cluster: `PUT /v1/clusters/<name>`. Each call replaces what it knew. */
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { err, ok, type Result } from "../../protocol/result.ts"
+
+export interface Registration {
+  readonly config: ClusterConfig
+  /** Overrides the configuration's own. */
+  readonly url: string | undefined
+  readonly credential: string
+  /** Where alerts go, in the witness's own form; kept out of cluster.toml because it holds secrets. */
+  readonly receivers: unknown
+}
+
+const patience = 15_000
+
+/** Ok: the witness's answer. The error is one line. */
+export async function registerCluster(registration: Registration): Promise<Result<string, string>> {
+  const { config, url, credential, receivers } = registration
+  const base = url ?? config.witness?.url
+  if (base === undefined) return err(`cluster ${config.name} has no witness; add [witness] or say --url`)
+  const target = `${base.replace(/\/+$/, "")}/v1/clusters/${encodeURIComponent(config.name)}`
+  try {
+    const response = await fetch(target, {
+      method: "PUT",
+      headers: { authorization: `Bearer ${credential}`, "content-type": "application/json" },
+      body: JSON.stringify({ ...registrationOf(config), receivers }),
+      signal: AbortSignal.timeout(patience),
+    })
+    const body = (await response.text()).trim()
+    return response.ok ? ok(body) : err(`${target}: refused with status ${response.status}: ${body}`)
+  } catch (cause) {
+    const detail = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
+    return err(`${target}: cannot be reached: ${detail instanceof Error ? detail.message : String(detail)}`)
+  }
+}
+
+/** What of the configuration concerns the witness, by its names. */
+export function registrationOf(config: ClusterConfig): object {
+  const { timings } = config
+  return {
+    version: config.version,
+    checksum: config.checksum,
+    sites: config.sites.map((site) => site.name),
+    tickets: config.tickets.map((ticket) => ticket.name),
+    nodes: config.nodes.map(({ id, site, publicKey, votes }) => {
+      return { node: id, site, public_key: publicKey, votes }
+    }),
+    rho: timings.rho,
+    voice_ttl_ms: timings.voiceTtl,
+    mandate_ttl_ms: timings.mandateTtl,
+    interval_ms: timings.summaryInterval,
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * The one program: `quorumbeat COMMAND`. Commands are loaded when they are asked for, so that the real-time process
+ * holds no more than it needs.
+ */
+import { type Command, CommandFailure, exitStatus } from "./cli/command.ts"
+
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  init: async () => (await import("./cli/init.ts")).init,
+  keygen: async () => (await import("./cli/keygen.ts")).keygen,
+  config: async () => (await import("./cli/config.ts")).config,
+  agent: async () => (await import("./cli/agent.ts")).agent,
+  status: async () => (await import("./cli/status.ts")).status,
+  service: async () => (await import("./cli/service.ts")).service,
+  ticket: async () => (await import("./cli/ticket.ts")).ticket,
+  fence: async () => (await import("./cli/fence.ts")).fence,
+  witness: async () => (await import("./cli/witness.ts")).witness,
+  version: async () => (await import("./cli/version.ts")).version,
+}
+
+/** The two processes of the agent, which start each other; not for people. */
+const processes: Readonly<Record<string, (parameters: readonly string[]) => Promise<number>>> = {
+  realtime: async (parameters) => (await import("./cli/realtime.ts")).realtime(parameters),
+  control: async () => (await import("./cli/control.ts")).control(),
+}
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main([name, ...parameters]: readonly string[]): Promise<number> {
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    process.stdout.write(await overview())
+    return name === undefined ? exitStatus.usage : exitStatus.done
+  }
+  const command = await commands[name === "--version" ? "version" : name]?.()
+  try {
+    if (command === undefined) return await runProcess(name, parameters)
+    if (parameters.includes("--help") || parameters.includes("-h")) {
+      process.stdout.write(`${command.help}\n`)
+      return exitStatus.done
+    }
+    return await command.run(parameters)
+  } catch (cause) {
+    if (!(cause instanceof CommandFailure)) throw cause
+    process.stderr.write(`quorumbeat: ${cause.message}\n`)
+    return cause.status
+  }
+}
+
+async function runProcess(name: string, parameters: readonly string[]): Promise<number> {
+  const run = processes[name]
+  if (run === undefined)
+    throw new CommandFailure(exitStatus.usage, `no command \`${name}\`; see quorumbeat --help`)
+  return run(parameters)
+}
+
+async function overview(): Promise<string> {
+  const lines = await Promise.all(
+    Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(9)} ${(await load()).summary}`),
+  )
+  return `Usage: quorumbeat COMMAND [options]\n\n${lines.join("\n")}\n\nEach has --help.\n`
+}

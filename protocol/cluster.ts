@@ -1,0 +1,135 @@
+/**
+ * The cluster configuration as all code sees it, after `config.ts` has read, completed and checked it. Nothing
+ * here is optional that has a default: defaults live in `config.ts` and nowhere else.
+ */
+import type { Millis, NodeId, ServiceName, SiteId, Ticket } from "./units.ts"
+
+export type ProfileName = "industrial" | "energy" | "relaxed"
+
+/** All durations in milliseconds; `config.ts` holds the inequalities between them (SPEC T). */
+export interface Timings {
+  /** T: every `heartbeat` the representative releases the token for two passes. */
+  readonly heartbeat: Millis
+  /** Between two sendings of an unacknowledged frame. */
+  readonly retransmit: Millis
+  /** Unacknowledged sendings in a row that put the successor on the fail list. */
+  readonly misses: number
+  /** L: a ring lease lasts this long from the first sending of the token that proved it. */
+  readonly lease: Millis
+  /** Budget for one pass of the token round the ring. */
+  readonly pass: Millis
+  /** Budget for the lateness of one node's loop. */
+  readonly lateness: Millis
+  /** Bound on the clock RATE error, as a fraction (0.001 = 1000 ppm). Offsets never matter. */
+  readonly rho: number
+  /** How long Gather waits for a node that was lately heard and that nobody accuses. */
+  readonly gatherWait: Millis
+  readonly voiceTtl: Millis
+  readonly mandateTtl: Millis
+  /** How often voice and mandate are renewed with every voter. */
+  readonly renewal: Millis
+  readonly wanHeartbeat: Millis
+  /** A site not heard for this long counts as silent (for people; ends no right). */
+  readonly wanSilent: Millis
+  /** Time a site that is not the first choice leaves to the better ones before it claims a vacant mandate, per rank. */
+  readonly claimStagger: Millis
+  /** How often a site's reporter posts a summary when nothing presses. */
+  readonly summaryInterval: Millis
+}
+
+export type SplitPolicy = "split" | "last-man-standing"
+
+export interface SiteConfig {
+  readonly name: SiteId
+  readonly policy: SplitPolicy
+  /** Without a witness an even site may name one node that then counts one vote more. */
+  readonly tieBreaker: NodeId | undefined
+  /** This site's own way to the witness (a proxy, another name); `undefined`: the cluster's. */
+  readonly witnessUrl: string | undefined
+}
+
+export interface UdpAddress {
+  /** Literal IPv4 or IPv6 address. */
+  readonly host: string
+  readonly port: number
+}
+
+export interface NodeConfig {
+  readonly id: NodeId
+  /** For people. Unique. */
+  readonly name: string
+  readonly site: SiteId
+  readonly votes: number
+  /** Ring links, 1..8, each on its own network. */
+  readonly links: readonly UdpAddress[]
+  /** Where nodes of other sites reach this one; `undefined` in a cluster of one site. */
+  readonly wan: UdpAddress | undefined
+  /** Where it listens for them, if that differs (address translation between the sites). */
+  readonly wanBind: UdpAddress | undefined
+  /** Ed25519 public key, 32 bytes, base64url. */
+  readonly publicKey: string
+}
+
+export interface WitnessConfig {
+  readonly url: string
+  /** Ed25519 public key, 32 bytes, base64url. */
+  readonly publicKey: string
+}
+
+export interface TicketConfig {
+  readonly name: Ticket
+  /** Sites that may hold it, first choice first. */
+  readonly sites: readonly SiteId[]
+}
+
+/** What proves by itself that an absent owner no longer acts (SPEC S). `operator` means: nothing does. */
+export type TakeoverProof =
+  | {
+      readonly kind: "self-lease" /** After the deadline the service is surely gone. */
+      readonly margin: Millis
+    }
+  | { readonly kind: "operator" }
+
+export interface CommandResource {
+  readonly kind: "command"
+  readonly name: string
+  readonly start: readonly string[]
+  readonly stop: readonly string[]
+  /** Exit status 0: running, 7: not running, anything else: failed. */
+  readonly monitor: readonly string[]
+  readonly startTimeout: Millis
+  readonly stopTimeout: Millis
+  readonly monitorTimeout: Millis
+  readonly monitorInterval: Millis
+  /** More variables for the program. */
+  readonly environment: Readonly<Record<string, string>>
+}
+
+export type ResourceConfig = CommandResource
+
+export interface ServiceConfig {
+  readonly name: ServiceName
+  readonly ticket: Ticket
+  /** Nodes able to run it, first choice first. */
+  readonly nodes: readonly NodeId[]
+  readonly mode: "automatic" | "manual"
+  readonly proof: TakeoverProof
+  /** Started in order, stopped in reverse. */
+  readonly resources: readonly ResourceConfig[]
+}
+
+export interface ClusterConfig {
+  readonly name: string
+  /** Rises by one with each change of the file. */
+  readonly version: number
+  readonly profile: ProfileName
+  readonly timings: Timings
+  readonly sites: readonly SiteConfig[]
+  /** Ascending by id. */
+  readonly nodes: readonly NodeConfig[]
+  readonly witness: WitnessConfig | undefined
+  readonly tickets: readonly TicketConfig[]
+  readonly services: readonly ServiceConfig[]
+  /** SHA-256 over the canonical form, hex; the same on every node or services lock. */
+  readonly checksum: string
+}

@@ -1,0 +1,283 @@
+/**
+ * What the tables of a cluster configuration contain, read one by one: a draft has each field, or `undefined` where it
+ * was wrong (an error is noted then) or absent without a default. What must hold BETWEEN tables is `config-checks.ts`.
+ */
+import type { ProfileName, SplitPolicy, UdpAddress } from "./cluster.ts"
+import {
+  address,
+  argument,
+  clusterName,
+  integer,
+  listenAddress,
+  oneOf,
+  plainName,
+  programPath,
+  publicKey,
+  variableName,
+  witnessUrl,
+} from "./config-leaves.ts"
+import { entries, has, list, openTable, optional, required, type Table, tables } from "./config-reader.ts"
+import { defaults } from "./profiles.ts"
+import { timingKeys } from "./timings.ts"
+
+/** How much a cluster may have: enough for what it is made for, little enough for one token and one row to carry. */
+export const bounds = {
+  /** Two full sites, or fifteen of four. */
+  nodes: 64,
+  /** One pass visits every node of a site: thirty hops at a third of a millisecond fit the default `pass_ms`. */
+  nodesPerSite: 30,
+  /** Each has a voice with a memo of up to 4 KB in the one row in which the witness keeps a cluster's leases. */
+  sites: 15,
+  tickets: 16,
+  /** Each has its state in every node's health entry, and those share the token. */
+  services: 32,
+  links: 8,
+  resources: 16,
+  arguments: 64,
+  variables: 64,
+  votes: 16,
+  /** Fits 32 bits on the wire. */
+  version: 2 ** 32 - 1,
+  nodeId: 65_535,
+  /** An hour and a day: longer is a mistyped unit. */
+  resourceTimeout: 3_600_000,
+  monitorInterval: 86_400_000,
+} as const
+
+export interface Draft {
+  readonly table: Table
+  readonly name: string | undefined
+  readonly version: number | undefined
+  readonly profile: ProfileName | undefined
+  readonly timings: TimingsDraft
+  readonly witness: WitnessDraft | undefined
+  readonly sites: readonly SiteDraft[]
+  readonly nodes: readonly NodeDraft[]
+  readonly tickets: readonly TicketDraft[]
+  readonly services: readonly ServiceDraft[]
+}
+
+export interface TimingsDraft {
+  readonly table: Table
+  /** What the file overrides, by key. */
+  readonly written: ReadonlyMap<string, number>
+  /** Keys with a value that could not be used. */
+  readonly unusable: ReadonlySet<string>
+}
+
+export interface WitnessDraft {
+  readonly table: Table
+  readonly url: string | undefined
+  readonly publicKey: string | undefined
+}
+
+export interface SiteDraft {
+  readonly table: Table
+  readonly name: string | undefined
+  readonly policy: SplitPolicy | undefined
+  readonly tieBreaker: string | undefined
+  readonly witnessUrl: string | undefined
+}
+
+export interface NodeDraft {
+  readonly table: Table
+  readonly id: number | undefined
+  readonly name: string | undefined
+  readonly site: string | undefined
+  readonly votes: number | undefined
+  readonly links: readonly (UdpAddress | undefined)[] | undefined
+  readonly wan: UdpAddress | undefined
+  readonly wanBind: UdpAddress | undefined
+  readonly publicKey: string | undefined
+}
+
+export interface TicketDraft {
+  readonly table: Table
+  readonly name: string | undefined
+  readonly sites: readonly (string | undefined)[] | undefined
+}
+
+export interface ServiceDraft {
+  readonly table: Table
+  readonly name: string | undefined
+  readonly ticket: string | undefined
+  readonly nodes: readonly (string | undefined)[] | undefined
+  readonly mode: "automatic" | "manual" | undefined
+  readonly proof: "self-lease" | "operator" | undefined
+  readonly margin: number | undefined
+  readonly resources: readonly ResourceDraft[]
+}
+
+export interface ResourceDraft {
+  readonly table: Table
+  readonly kind: "command" | undefined
+  readonly name: string | undefined
+  readonly start: readonly (string | undefined)[] | undefined
+  readonly stop: readonly (string | undefined)[] | undefined
+  readonly monitor: readonly (string | undefined)[] | undefined
+  readonly startTimeout: number | undefined
+  readonly stopTimeout: number | undefined
+  readonly monitorTimeout: number | undefined
+  readonly monitorInterval: number | undefined
+  readonly environment: readonly (readonly [string, string])[]
+}
+
+/** The keys of the file's top level, for `openTable`. */
+export const topKeys = [
+  "cluster",
+  "version",
+  "profile",
+  "timings",
+  "witness",
+  "site",
+  "node",
+  "ticket",
+  "service",
+] as const
+
+export function readDraft(table: Table): Draft {
+  const many = (key: string, keys: readonly string[], min: number, max: number) =>
+    tables(table, key, keys, { min, max, noun: `[[${key}]] tables` })
+  return {
+    table,
+    name: required(table, "cluster", clusterName),
+    version: required(table, "version", integer(1, bounds.version)),
+    profile: optional(table, "profile", oneOf("industrial", "energy", "relaxed"), defaults.profile),
+    timings: readTimings(table),
+    witness: readWitness(table),
+    sites: many("site", siteKeys, 1, bounds.sites).map(readSite),
+    nodes: many("node", nodeKeys, 1, bounds.nodes).map(readNode),
+    tickets: many("ticket", ticketKeys, 0, bounds.tickets).map(readTicket),
+    services: many("service", serviceKeys, 0, bounds.services).map(readService),
+  }
+}
+
+function readTimings(top: Table): TimingsDraft {
+  const keys = timingKeys.map((each) => each.key)
+  const found = has(top, "timings") ? top.fields.timings : {}
+  const opened = openTable(found, ["timings"], keys, top.errors)
+  const table = opened ?? { path: ["timings"], fields: {}, errors: top.errors }
+  const written = new Map<string, number>()
+  const unusable = new Set<string>()
+  for (const { key, min, max } of timingKeys.filter((each) => has(table, each.key))) {
+    const value = required(table, key, integer(min, max))
+    if (value === undefined) unusable.add(key)
+    else written.set(key, value)
+  }
+  return { table, written, unusable }
+}
+
+function readWitness(top: Table): WitnessDraft | undefined {
+  if (!has(top, "witness")) return undefined
+  const table = openTable(top.fields.witness, ["witness"], ["url", "public_key"], top.errors)
+  if (table === undefined) return undefined
+  return {
+    table,
+    url: required(table, "url", witnessUrl),
+    publicKey: required(table, "public_key", publicKey),
+  }
+}
+
+const siteKeys = ["name", "policy", "tie_breaker", "witness_url"]
+
+function readSite(table: Table): SiteDraft {
+  return {
+    table,
+    name: required(table, "name", plainName),
+    policy: optional(table, "policy", oneOf("split", "last-man-standing"), defaults.policy),
+    tieBreaker: optional(table, "tie_breaker", plainName, undefined),
+    witnessUrl: optional(table, "witness_url", witnessUrl, undefined),
+  }
+}
+
+const nodeKeys = ["id", "name", "site", "votes", "links", "wan", "wan_bind", "public_key"]
+
+function readNode(table: Table): NodeDraft {
+  return {
+    table,
+    id: required(table, "id", integer(1, bounds.nodeId)),
+    name: required(table, "name", plainName),
+    site: required(table, "site", plainName),
+    votes: optional(table, "votes", integer(1, bounds.votes), defaults.votes),
+    links: list(table, "links", (index) => address(defaults.firstLinkPort + index), {
+      min: 1,
+      max: bounds.links,
+      noun: "addresses",
+    }),
+    wan: optional(table, "wan", address(defaults.wanPort), undefined),
+    wanBind: optional(table, "wan_bind", listenAddress(defaults.wanPort), undefined),
+    publicKey: required(table, "public_key", publicKey),
+  }
+}
+
+const ticketKeys = ["name", "sites"]
+
+function readTicket(table: Table): TicketDraft {
+  return {
+    table,
+    name: required(table, "name", plainName),
+    sites: list(table, "sites", () => plainName, { min: 1, max: bounds.sites, noun: "names of sites" }),
+  }
+}
+
+const serviceKeys = ["name", "ticket", "nodes", "mode", "proof", "self_lease_margin_ms", "resource"]
+
+function readService(table: Table): ServiceDraft {
+  return {
+    table,
+    name: required(table, "name", plainName),
+    ticket: optional(table, "ticket", plainName, defaults.ticket),
+    nodes: has(table, "nodes")
+      ? list(table, "nodes", () => plainName, { min: 1, max: bounds.nodes, noun: "names of nodes" })
+      : undefined,
+    mode: optional(table, "mode", oneOf("automatic", "manual"), defaults.mode),
+    proof: optional(table, "proof", oneOf("self-lease", "operator"), defaults.proof),
+    margin: optional(table, "self_lease_margin_ms", integer(1, bounds.resourceTimeout), undefined),
+    resources: tables(table, "resource", resourceKeys, {
+      min: 1,
+      max: bounds.resources,
+      noun: "[[service.resource]] tables",
+    }).map(readResource),
+  }
+}
+
+const resourceKeys = [
+  "kind",
+  "name",
+  "start",
+  "stop",
+  "monitor",
+  "start_timeout_ms",
+  "stop_timeout_ms",
+  "monitor_timeout_ms",
+  "monitor_interval_ms",
+  "environment",
+]
+
+function readResource(table: Table): ResourceDraft {
+  const command = (key: string) =>
+    list(table, key, (index) => (index === 0 ? programPath : argument), {
+      min: 1,
+      max: bounds.arguments,
+      noun: "strings, the program and its arguments",
+    })
+  const timeout = integer(1, bounds.resourceTimeout)
+  return {
+    table,
+    kind: required(table, "kind", oneOf("command")),
+    name: required(table, "name", plainName),
+    start: command("start"),
+    stop: command("stop"),
+    monitor: command("monitor"),
+    startTimeout: optional(table, "start_timeout_ms", timeout, defaults.startTimeout),
+    stopTimeout: optional(table, "stop_timeout_ms", timeout, defaults.stopTimeout),
+    monitorTimeout: optional(table, "monitor_timeout_ms", timeout, defaults.monitorTimeout),
+    monitorInterval: optional(
+      table,
+      "monitor_interval_ms",
+      integer(1, bounds.monitorInterval),
+      defaults.monitorInterval,
+    ),
+    environment: entries(table, "environment", { key: variableName, value: argument }, bounds.variables),
+  }
+}

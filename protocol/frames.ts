@@ -1,0 +1,213 @@
+/**
+ * Frames <-> bytes: one fixed layout a kind, big-endian, no padding, nothing optional (SPEC F). The same frame always
+ * gives the same bytes. Any bytes give a frame or a `FrameError`, never an exception; bytes left over are an error.
+ *
+ *   u8 kind, then:
+ *   1 token          ring, number u48, seq u48, aru u48, aruBy u16 (0: nobody), then four lists
+ *       messages     n u8 x ( seq u48, origin u16, length u16, payload )
+ *       rights       n u8 x ( owner u16, name, epoch u48, remaining u32 )
+ *       watches      n u8 x ( owner u16, name, witness u32, epoch u48, seq u48 )
+ *       health       n u8 x ( owner u16, length u8, bytes )
+ *   2 token-ack      ring, number u48
+ *   3 token-wanted   ring
+ *   4 probe          id u32                       5 probe-ack   id u32
+ *   6 join           sequence u48, owner u8 (0, 1),
+ *                    hears n u8 x ( node u16, incarnation u32 ), accuses n u8 x u16, proposal n u8 x u16
+ *   7 commit         ring, committed u8, members n u8 x ( node u16, incarnation u32 )
+ *   8 commit-ack     ring, committed u8
+ *   9 site           length u16, text
+ *
+ *   ring             sequence u48, representative u16, incarnation u32
+ *   name             length u8 (1 and up), printable ASCII; so are payloads and texts
+ *   remaining        sixteenths of a millisecond, rounded DOWN and capped at 2^32 - 1 (74 hours): a right never grows
+ *                    on its way, and being a binary fraction it does not shrink further when it is passed on
+ */
+import { assert, never } from "./assert.ts"
+import { ByteReader, ByteWriter, type ParseFault } from "./bytes.ts"
+import {
+  bodyBytesMax,
+  type CommitFrame,
+  type Frame,
+  frameLimits,
+  type JoinFrame,
+  type PeerIncarnation,
+} from "./frame.ts"
+import {
+  limit,
+  readIncarnation,
+  readList,
+  readNode,
+  readRing,
+  readText,
+  writeIncarnation,
+  writeList,
+  writeNode,
+  writeRing,
+  writeText,
+} from "./frame-fields.ts"
+import { err, type Result } from "./result.ts"
+import { readToken, writeToken } from "./token-frame.ts"
+import type { NodeId } from "./units.ts"
+
+export type FrameError = ParseFault
+
+/** At most `bodyBytesMax` bytes. Asserts every bound of `frameLimits`: what exceeds one is our own mistake. */
+export function encodeFrame(frame: Frame): Uint8Array {
+  const writer = new ByteWriter(bodyBytesMax)
+  writer.u8(kinds.indexOf(frame.kind) + 1)
+  writeFields(writer, frame)
+  return writer.finish()
+}
+
+export function decodeFrame(bytes: Uint8Array): Result<Frame, FrameError> {
+  if (bytes.length === 0) return err({ kind: "truncated", at: 0 })
+  if (bytes.length > bodyBytesMax) return err({ kind: "out-of-range", at: bodyBytesMax })
+  const reader = new ByteReader(bytes)
+  const kind = kinds[reader.u8() - 1]
+  if (kind === undefined) return err({ kind: "unknown-kind", at: 0 })
+  return reader.finish(readFields(reader, kind))
+}
+
+/** A kind's code on the wire is its place here, from 1. */
+const kinds: readonly Frame["kind"][] = [
+  "token",
+  "token-ack",
+  "token-wanted",
+  "probe",
+  "probe-ack",
+  "join",
+  "commit",
+  "commit-ack",
+  "site",
+]
+
+function writeFields(writer: ByteWriter, frame: Frame): void {
+  switch (frame.kind) {
+    case "token":
+      writeToken(writer, frame)
+      break
+    case "token-ack":
+      writeRing(writer, frame.ring)
+      writer.u48(frame.number)
+      break
+    case "token-wanted":
+      writeRing(writer, frame.ring)
+      break
+    case "probe":
+    case "probe-ack":
+      writer.u32(frame.id)
+      break
+    case "join":
+      writeJoin(writer, frame)
+      break
+    case "commit":
+      writeCommit(writer, frame)
+      break
+    case "commit-ack":
+      assert(frame.committed <= frameLimits.members, "no more commit than there can be members")
+      writeRing(writer, frame.ring)
+      writer.u8(frame.committed)
+      break
+    case "site":
+      writeText(writer, frame.text, frameLimits.textBytes)
+      break
+    default:
+      never(frame)
+  }
+}
+
+function readFields(reader: ByteReader, kind: Frame["kind"]): Frame {
+  switch (kind) {
+    case "token":
+      return readToken(reader)
+    case "token-ack":
+      return { kind, ring: readRing(reader), number: reader.u48() }
+    case "token-wanted":
+      return { kind, ring: readRing(reader) }
+    case "probe":
+    case "probe-ack":
+      return { kind, id: reader.u32() }
+    case "join":
+      return readJoin(reader)
+    case "commit":
+      return readCommit(reader)
+    case "commit-ack":
+      return { kind, ring: readRing(reader), committed: reader.within(reader.u8(), 0, frameLimits.members) }
+    case "site":
+      return { kind, text: readText(reader, frameLimits.textBytes) }
+    default:
+      return never(kind)
+  }
+}
+
+// --- membership ---
+
+function writeJoin(writer: ByteWriter, join: JoinFrame): void {
+  writer.u48(join.sequence)
+  writer.u8(join.owner ? 1 : 0)
+  writePeers(writer, join.hears)
+  writeNodes(writer, join.accuses)
+  writeNodes(writer, join.proposal)
+}
+
+function readJoin(reader: ByteReader): JoinFrame {
+  const sequence = reader.u48()
+  const owner = reader.within(reader.u8(), 0, 1) === 1
+  return {
+    kind: "join",
+    sequence,
+    hears: readPeers(reader),
+    accuses: readNodes(reader),
+    proposal: readNodes(reader),
+    owner,
+  }
+}
+
+function writeCommit(writer: ByteWriter, commit: CommitFrame): void {
+  assert(commit.committed <= commit.members.length, "no more commit than there are members")
+  writeRing(writer, commit.ring)
+  writer.u8(commit.committed)
+  writePeers(writer, commit.members)
+}
+
+function readCommit(reader: ByteReader): CommitFrame {
+  const ring = readRing(reader)
+  const committed = reader.u8()
+  const members = readPeers(reader)
+  return { kind: "commit", ring, members, committed: reader.within(committed, 0, members.length) }
+}
+
+const peerList = limit<PeerIncarnation>(frameLimits.members, frameLimits.members * 6, () => 6)
+const nodeList = limit<NodeId>(frameLimits.members, frameLimits.members * 2, () => 2)
+
+function writePeers(writer: ByteWriter, peers: readonly PeerIncarnation[]): void {
+  assert(distinct(peers.map((peer) => peer.node)), "a node is named once")
+  writeList(writer, peers, peerList, (_, peer) => {
+    writeNode(writer, peer.node)
+    writeIncarnation(writer, peer.incarnation)
+  })
+}
+
+function readPeers(reader: ByteReader): readonly PeerIncarnation[] {
+  const peers = readList(reader, peerList, () => ({
+    node: readNode(reader),
+    incarnation: readIncarnation(reader),
+  }))
+  if (!reader.failed && !distinct(peers.map((peer) => peer.node))) reader.refuse("duplicate")
+  return peers
+}
+
+function writeNodes(writer: ByteWriter, nodes: readonly NodeId[]): void {
+  assert(distinct(nodes), "a node is named once")
+  writeList(writer, nodes, nodeList, writeNode)
+}
+
+function readNodes(reader: ByteReader): readonly NodeId[] {
+  const nodes = readList(reader, nodeList, readNode)
+  if (!reader.failed && !distinct(nodes)) reader.refuse("duplicate")
+  return nodes
+}
+
+function distinct(nodes: readonly NodeId[]): boolean {
+  return new Set(nodes).size === nodes.length
+}

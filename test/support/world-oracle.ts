@@ -1,0 +1,260 @@
+/**
+ * What must hold at every true instant, checked after each step of any node (design 2.6). The oracle knows what no node
+ * knows, the true time, and reads the state of the nodes; it uses none of their debts, waits and proofs.
+ *
+ * - I1: at most one node may act for a service: lease files ahead at two nodes are a violation, running or not; of a
+ *   service whose proof is an operator's word, two nodes that run it.
+ * - I2: two nodes of a site that exercise voice do so in one view, two that exercise a ticket's mandate are in one site.
+ *   Rights are taken as intervals from the later of now and `activateAt`: what overlaps would be exercised by both if
+ *   nothing else happened.
+ * - I3: epochs of successive activations never fall, and one epoch is never used by two nodes.
+ * - I4: members of a view that have delivered the same messages have the same state.
+ * - Durable numbers and ring sequences never fall; a ring has one set of members.
+ * - No lease file is ahead of what its ring lease can prove: every member has handled the token since.
+ */
+
+import { mandateUntil, needsMandate, voiceUntil } from "../../node-agent/core/rights.ts"
+import type { NodeState, OrderedState } from "../../node-agent/core/state.ts"
+import { type RingId, ringKey, type ServiceName } from "../../protocol/units.ts"
+import { type Host, trueTime } from "./world-host.ts"
+
+interface Right {
+  readonly from: number
+  readonly until: number
+  readonly by: string
+}
+
+interface Seen {
+  /** Exercised rights, by `voice:<site>` and `ticket:<name>`. */
+  rights: ReadonlyMap<string, Right>
+  ordered: OrderedState | undefined
+  /** The ring whose token it handles; empty: none. */
+  handling: string
+  ring: string
+  ringSequence: number
+  durable: readonly number[]
+}
+
+export class Oracle {
+  readonly violations: string[] = []
+  readonly #hosts: ReadonlyMap<number, Host>
+  readonly #seen = new Map<Host, Seen>()
+  readonly #lastActivation = new Map<ServiceName, { epoch: string; node: number }>()
+  /** By `ring|number`: the state, and who had it first. */
+  readonly #states = new Map<string, { readonly text: string; readonly node: number }>()
+  readonly #members = new Map<string, string>()
+  /** By `ring|node`: the true time of the node's latest handling of the ring's token. */
+  readonly #handled = new Map<string, number>()
+
+  constructor(hosts: ReadonlyMap<number, Host>) {
+    this.#hosts = hosts
+  }
+
+  #violated(now: number, rule: string, what: string): void {
+    this.violations.push(`t=${now.toFixed(2)} ${rule} ${what}`)
+  }
+
+  #seenOf(host: Host): Seen {
+    const known = this.#seen.get(host)
+    if (known !== undefined) return known
+    const seen: Seen = {
+      rights: new Map(),
+      ordered: undefined,
+      handling: "",
+      ring: "",
+      ringSequence: 0,
+      durable: [],
+    }
+    this.#seen.set(host, seen)
+    return seen
+  }
+
+  /** The agent's process has ended: it exercises nothing. `lost`: its record was lost, numbers start anew. */
+  ended(host: Host, lost: boolean): void {
+    const seen = this.#seenOf(host)
+    seen.rights = new Map()
+    seen.ordered = undefined
+    seen.handling = ""
+    if (!lost) return
+    seen.durable = []
+    seen.ringSequence = 0
+  }
+
+  /** After a step, before its effects: what it handled may be what they rest on. */
+  handled(host: Host, now: number): void {
+    const { ring } = host.node ?? {}
+    const seen = this.#seenOf(host)
+    const key = ring === undefined ? "" : ringKey(ring.id)
+    // A ring left in this step may have been handled in it, for the last time.
+    if (seen.handling !== key && seen.handling !== "") this.#handled.set(`${seen.handling}|${host.id}`, now)
+    seen.handling = key
+    if (ring?.lastHandling !== undefined)
+      this.#handled.set(`${key}|${host.id}`, trueTime(host, ring.lastHandling))
+  }
+
+  stepped(host: Host, now: number): void {
+    const { node } = host
+    if (node === undefined) return
+    const seen = this.#seenOf(host)
+    this.#checkRights(host, node, seen, now)
+    this.#checkRing(host, node, seen, now)
+    this.#checkOrdered(host, node, seen, now)
+    this.#checkDurable(host, node, seen, now)
+  }
+
+  #checkRights(host: Host, node: NodeState, seen: Seen, now: number): void {
+    seen.rights = rightsOf(host, node, now)
+    for (const [name, mine] of seen.rights) {
+      for (const [other, { rights }] of this.#seen) {
+        const theirs = rights.get(name)
+        if (other === host || theirs === undefined || theirs.by === mine.by) continue
+        const overlap = Math.min(mine.until, theirs.until) - Math.max(mine.from, theirs.from, now)
+        if (overlap <= 0) continue
+        this.#violated(
+          now,
+          "I2",
+          `${name}: node ${host.id} as ${mine.by} and node ${other.id} as ${theirs.by}`,
+        )
+      }
+    }
+  }
+
+  #checkRing(host: Host, { view }: NodeState, seen: Seen, now: number): void {
+    if (view === undefined || ringKey(view.ring) === seen.ring) return
+    seen.ring = ringKey(view.ring)
+    if (view.ring.sequence <= seen.ringSequence)
+      this.#violated(now, "R8", `node ${host.id}: ring ${seen.ring} after sequence ${seen.ringSequence}`)
+    seen.ringSequence = view.ring.sequence
+    const members = view.members.join(",")
+    const known = this.#members.get(seen.ring)
+    this.#members.set(seen.ring, members)
+    if (known !== undefined && known !== members)
+      this.#violated(now, "R9", `ring ${seen.ring} has members ${known} and ${members}`)
+  }
+
+  #checkOrdered(host: Host, { view, ordered }: NodeState, seen: Seen, now: number): void {
+    if (view === undefined || ordered === seen.ordered) return
+    seen.ordered = ordered
+    const key = `${ringKey(view.ring)}|${ordered.number.ring}.${ordered.number.seq}`
+    const text = JSON.stringify(ordered)
+    const known = this.#states.get(key)
+    if (known === undefined) this.#states.set(key, { text, node: host.id })
+    else if (known.text !== text)
+      this.#violated(
+        now,
+        "I4",
+        `nodes ${known.node} and ${host.id} differ at ${key}:\n${known.text}\n${text}`,
+      )
+  }
+
+  #checkDurable(host: Host, node: NodeState, seen: Seen, now: number): void {
+    const { state } = node.durable
+    const tickets = node.config.tickets.flatMap(({ name }) => {
+      const {
+        epoch = 0,
+        pledgeNumber = 0,
+        releasedEpoch = 0,
+      } = state.tickets.find((each) => each.ticket === name) ?? {}
+      return [epoch, pledgeNumber, releasedEpoch]
+    })
+    const numbers = [state.incarnation, state.ringSequence, state.voiceEpoch, ...tickets]
+    const fell = seen.durable.findIndex((before, index) => (numbers[index] ?? 0) < before)
+    if (fell >= 0) this.#violated(now, "D1", `node ${host.id}: ${seen.durable} then ${numbers}`)
+    seen.durable = numbers
+  }
+
+  /** Somebody may act for longer than before, or has started to. */
+  activated(host: Host, service: ServiceName, now: number): void {
+    const proof = host.config.services.find((each) => each.name === service)?.proof.kind
+    const lease = host.leases.get(service)
+    if (lease !== undefined && lease.until > now) this.#checkLease(host, service, now)
+    if (proof !== "operator" || !host.running.has(service)) return
+    for (const other of this.#hosts.values()) {
+      if (other !== host && other.running.has(service))
+        this.#violated(now, "I1", `${service} runs on node ${host.id} and on node ${other.id}`)
+    }
+  }
+
+  #checkLease(host: Host, service: ServiceName, now: number): void {
+    const mine = host.leases.get(service)
+    if (mine === undefined) return
+    const proof = host.config.services.find((each) => each.name === service)?.proof
+    // A service that ends itself is surely gone the margin after its deadline.
+    const margin = proof?.kind === "self-lease" ? proof.margin : 0
+    for (const other of this.#hosts.values()) {
+      const theirs = other.leases.get(service)
+      if (other === host || theirs === undefined) continue
+      if (theirs.until + (other.running.has(service) ? margin : 0) <= now) continue
+      const until = Math.min(mine.until, theirs.until).toFixed(2)
+      this.#violated(
+        now,
+        "I1",
+        `${service}: node ${host.id} (${mine.epoch}) and node ${other.id} (${theirs.epoch}) until ${until}`,
+      )
+    }
+    this.#checkEpoch(host, service, mine.epoch, now)
+    this.#checkProof(host, service, mine.until, now)
+  }
+
+  #checkEpoch(host: Host, service: ServiceName, epoch: string, now: number): void {
+    const last = this.#lastActivation.get(service)
+    this.#lastActivation.set(service, { epoch, node: host.id })
+    if (last === undefined) return
+    const difference = compareEpochs(epoch, last.epoch)
+    if (difference < 0 || (difference === 0 && last.node !== host.id))
+      this.#violated(
+        now,
+        "I3",
+        `${service}: ${epoch} on node ${host.id} after ${last.epoch} on node ${last.node}`,
+      )
+  }
+
+  /** L2, L3: every member has handled the ring's token so lately that the deadline is within its lease. */
+  #checkProof(host: Host, service: ServiceName, until: number, now: number): void {
+    const { node } = host
+    if (node?.ring === undefined) return
+    const { lease, rho } = node.config.timings
+    for (const member of node.ring.members) {
+      const handled = this.#handled.get(`${ringKey(node.ring.id)}|${member}`)
+      if (handled !== undefined && until <= handled + lease / (1 - rho)) continue
+      this.#violated(
+        now,
+        "L3",
+        `${service}: node ${host.id} until ${until.toFixed(2)}, node ${member} handled at ${handled}`,
+      )
+    }
+  }
+}
+
+/** The rights that a node exercises if nothing else happens, in true time. */
+function rightsOf(host: Host, node: NodeState, now: number): ReadonlyMap<string, Right> {
+  const rights = new Map<string, Right>()
+  const voice = voiceUntil(node)
+  if (voice === undefined || node.view === undefined) return rights
+  const from = Math.max(now, trueTime(host, node.view.activateAt))
+  const until = trueTime(host, voice)
+  if (until <= from) return rights
+  rights.set(`voice:${host.site}`, { from, until, by: keyOf(node.view.ring) })
+  for (const state of node.tickets.values()) {
+    const mandate = needsMandate(node, state.ticket) ? mandateUntil(node, state) : undefined
+    if (mandate === undefined) continue
+    rights.set(`ticket:${state.ticket}`, {
+      from,
+      until: Math.min(until, trueTime(host, mandate)),
+      by: host.site,
+    })
+  }
+  return rights
+}
+
+const keyOf = (ring: RingId): string => `ring ${ringKey(ring)}`
+
+/** Of two dotted activation epochs: which is later. */
+export function compareEpochs(a: string, b: string): number {
+  const [left, right] = [a.split("."), b.split(".")]
+  for (const [index, part] of left.entries()) {
+    const difference = Number(part) - Number(right[index] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
+}

@@ -1,0 +1,108 @@
+/**
+ * The witness of the world: the real arbiter, without a clock of its own. What surrounds it is made up: the arbitration
+ * window, restarts that lose what was under way, an object that was set back or replaced.
+ */
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+import type { Reply, Summary } from "../../protocol/summaries.ts"
+import { millis } from "../../protocol/units.ts"
+import {
+  type ArbiterState,
+  arbitrate,
+  leaseSummaries,
+  type Submission,
+  wantsArbitration,
+} from "../../worker/arbiter.ts"
+
+interface Waiting {
+  readonly summary: Summary
+  readonly answer: (reply: Reply) => void
+}
+
+export class WorldWitness {
+  state: ArbiterState
+  up = true
+  /** How long claims that would change a voice's holder wait for rivals; 0: they are decided at once. */
+  window = 0
+  #waiting: Waiting[] = []
+  #objects = 0
+  readonly #schedule: (delay: number, run: () => void) => void
+
+  constructor(config: ClusterConfig, schedule: (delay: number, run: () => void) => void) {
+    this.#schedule = schedule
+    this.state = emptyState(config, 0)
+  }
+
+  /** A restart: what was stored is kept, what waited for rivals is never answered. */
+  restart(): void {
+    this.#waiting = []
+  }
+
+  /** A backup restored: the same object, set back to `state`. */
+  rollBack(state: ArbiterState): void {
+    this.restart()
+    this.state = state
+  }
+
+  /** The object was deleted and made anew: another incarnation, nothing known. */
+  replace(config: ClusterConfig): void {
+    this.restart()
+    this.#objects += 1
+    this.state = emptyState(config, this.#objects)
+  }
+
+  receive(summary: Summary, answer: (reply: Reply) => void): void {
+    if (this.window > 0 && wantsArbitration(this.state, submissionOf(summary))) {
+      if (this.#waiting.length === 0) this.#schedule(this.window, () => this.#decideWaiting())
+      this.#waiting.push({ summary, answer })
+    } else {
+      this.#decide([{ summary, answer }])
+    }
+  }
+
+  #decideWaiting(): void {
+    this.#decide(this.#waiting.splice(0))
+  }
+
+  #decide(waiting: readonly Waiting[]): void {
+    const { state, answers } = arbitrate(
+      this.state,
+      waiting.map(({ summary }) => submissionOf(summary)),
+    )
+    this.state = state
+    for (const [index, { summary, answer }] of waiting.entries()) {
+      answer({
+        node: summary.node,
+        incarnation: summary.incarnation,
+        counter: summary.counter,
+        cluster: summary.cluster,
+        witness: state.witness,
+        leases: leaseSummaries(state),
+        answers: answers[index] ?? [],
+        interval: millis(2000),
+        quotaPercent: 1,
+      })
+    }
+  }
+}
+
+function submissionOf({ node, incarnation, counter, challenge, configuration, claims }: Summary): Submission {
+  return { id: { node, incarnation, counter }, challenge, configuration: configuration.version, claims }
+}
+
+function emptyState(config: ClusterConfig, object: number): ArbiterState {
+  return {
+    witness: `00112233445566778899aabbccddee${object.toString(16).padStart(2, "0")}`,
+    rules: {
+      version: config.version,
+      sites: config.sites.map((site) => site.name),
+      tickets: config.tickets.map((ticket) => ticket.name),
+      nodes: config.nodes.map((node) => ({ node: node.id, site: node.site })),
+      preferredNodes: [],
+      rho: config.timings.rho,
+      voiceTtl: config.timings.voiceTtl,
+      mandateTtl: config.timings.mandateTtl,
+    },
+    leases: {},
+    lastDocuments: {},
+  }
+}

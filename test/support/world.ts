@@ -1,0 +1,444 @@
+/**
+ * A small world in virtual time for tests of the core: real cores, real codecs and sealing, the real arbiter; only the
+ * network, the disk, the witness's way and the processes are made up. One seed decides everything. An oracle in true
+ * time (`world-oracle.ts`) checks after each step what no fault may break.
+ */
+
+import type { NodeEffect } from "../../node-agent/core/effects.ts"
+import type { NodeEvent, OperatorCommand } from "../../node-agent/core/events.ts"
+import { createNode, nextDeadline, step } from "../../node-agent/core/node.ts"
+import { createRandom, draw, type Random } from "../../node-agent/core/random.ts"
+import type { NodeState } from "../../node-agent/core/state.ts"
+import { createCryptography } from "../../node-agent/host/cryptography.ts"
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { encodeReply, parseReply, type Reply } from "../../protocol/summaries.ts"
+import { type NodeId, nodeId, type ServiceName, serviceName, wallTime } from "../../protocol/units.ts"
+import type { ArbiterState } from "../../worker/arbiter.ts"
+import { createHost, foundServices, type Host, localTime, trueTime } from "./world-host.ts"
+import { Oracle } from "./world-oracle.ts"
+import { WorldWitness } from "./world-witness.ts"
+
+export { compareEpochs } from "./world-oracle.ts"
+
+export interface WorldOptions {
+  readonly seed?: number
+  /** One-way delays in ms. */
+  readonly lanDelay?: number
+  readonly wanDelay?: number
+  readonly witnessDelay?: number
+  readonly diskDelay?: number
+  /** How long starting and stopping a service takes. */
+  readonly serviceDelay?: number
+  /** All delays vary by this share, up and down. */
+  readonly jitter?: number
+  /** Share of datagrams lost. */
+  readonly loss?: number
+  /** How far clock rates may be off; rho of the configuration unless a test wants to see it broken. */
+  readonly rateError?: number
+}
+
+export interface LogLine {
+  readonly at: number
+  readonly node: NodeId
+  readonly event: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+export interface Answer {
+  readonly request: number
+  readonly result: { readonly kind: "done" | "refused"; readonly message: string }
+}
+
+export class World {
+  readonly config: ClusterConfig
+  readonly hosts: ReadonlyMap<NodeId, Host>
+  readonly witness: WorldWitness
+  readonly log: LogLine[] = []
+  readonly answers: Answer[] = []
+  now = 0
+  loss: number
+  /** Directed pairs `a>b` that are cut: nodes by number, sites by name, `@witness` for the uplink. */
+  readonly cuts = new Set<string>()
+  /** Services that fail to start on a node, as `node:service`; that never come up; that cannot be stopped. */
+  readonly failing = new Set<string>()
+  readonly hanging = new Set<string>()
+  readonly stopFailing = new Set<string>()
+  readonly #options: Required<WorldOptions>
+  readonly #random: Random
+  readonly #oracle: Oracle
+  readonly #queue: { readonly at: number; readonly run: () => void }[] = []
+  #nextRequest = 1
+
+  constructor(config: ClusterConfig, options: WorldOptions = {}) {
+    this.config = config
+    this.#options = { ...defaults, rateError: config.timings.rho, ...options }
+    this.loss = this.#options.loss
+    this.#random = createRandom(this.#options.seed)
+    this.witness = new WorldWitness(config, (delay, run) => this.#at(delay, run))
+    const { rateError } = this.#options
+    const hosts = config.nodes.map(({ id }): [NodeId, Host] => [
+      id,
+      createHost(config, id, rateError, this.#random),
+    ])
+    this.hosts = new Map(hosts)
+    this.#oracle = new Oracle(this.hosts)
+  }
+
+  get violations(): readonly string[] {
+    return this.#oracle.violations
+  }
+
+  get witnessUp(): boolean {
+    return this.witness.up
+  }
+
+  set witnessUp(up: boolean) {
+    this.witness.up = up
+  }
+
+  get arbiter(): ArbiterState {
+    return this.witness.state
+  }
+
+  host(id: number): Host {
+    const host = this.hosts.get(nodeId(id))
+    if (host === undefined) throw new Error(`no node ${id}`)
+    return host
+  }
+
+  core(id: number): NodeState {
+    const { node } = this.host(id)
+    if (node === undefined) throw new Error(`node ${id} is not running`)
+    return node
+  }
+
+  /** All nodes, or the named ones. */
+  start(...ids: readonly number[]): void {
+    for (const id of ids.length > 0 ? ids : this.hosts.keys()) this.#startOne(this.host(id))
+  }
+
+  #startOne(host: Host): void {
+    host.life += 1
+    const nonce = Uint8Array.from({ length: 16 }, () => Math.floor(draw(this.#random) * 256))
+    const { node, effects } = createNode(
+      {
+        config: host.config,
+        self: host.id,
+        durable: host.disk,
+        cryptography: createCryptography([{ id: 1, bytes: new Uint8Array(32).fill(7) }]),
+        ringKeys: [1],
+        sessionNonce: nonce,
+        seed: Math.floor(draw(this.#random) * 2 ** 32),
+        wall: wallTime(1_800_000_000_000 + this.now),
+      },
+      localTime(host, this.now),
+    )
+    host.node = node
+    this.#carryOut(host, effects)
+    this.#after(host, 20, () => {
+      if (host.control) this.#controlConnects(host)
+    })
+  }
+
+  /** kill -9 of the agent: its services run on until their lease files end them. */
+  kill(...ids: readonly number[]): void {
+    for (const id of ids) this.#end(this.host(id))
+  }
+
+  /** The machine is switched off: everything on it is gone. */
+  powerOff(...ids: readonly number[]): void {
+    this.kill(...ids)
+    for (const id of ids) {
+      this.host(id).running.clear()
+      this.host(id).leases.clear()
+    }
+  }
+
+  #end(host: Host): void {
+    host.node = undefined
+    host.life += 1
+    host.diskFreeAt = this.now
+    this.#oracle.ended(host, false)
+  }
+
+  /** Its state file is lost or torn: the next start does not remember anything. */
+  loseDisk(id: number): void {
+    this.host(id).disk = undefined
+    this.#oracle.ended(this.host(id), true)
+  }
+
+  /** SIGSTOP and SIGCONT: time goes on, nothing is done. */
+  freeze(id: number): void {
+    this.host(id).frozen = true
+  }
+
+  thaw(id: number): void {
+    const host = this.host(id)
+    if (!host.frozen) return
+    host.frozen = false
+    for (const run of host.held.splice(0)) run()
+    this.#wake(host)
+  }
+
+  /** The process that starts and stops services ends; its operations under way end with it. */
+  loseControl(id: number): void {
+    const host = this.host(id)
+    host.control = false
+    host.controlLife += 1
+    this.event(host.id, { kind: "control-lost" })
+  }
+
+  connectControl(id: number): void {
+    const host = this.host(id)
+    host.control = true
+    this.#controlConnects(host)
+  }
+
+  #controlConnects(host: Host): void {
+    this.event(host.id, { kind: "control-connected", found: foundServices(host) })
+  }
+
+  /** A service ends by itself; the monitor finds out. */
+  die(id: number, service: string): void {
+    const host = this.host(id)
+    const name = serviceName(service)
+    if (!host.running.delete(name) || !host.control) return
+    this.event(host.id, { kind: "service-died", service: name, reason: "not running" })
+  }
+
+  /** Both directions between two nodes, two sites, or a site and `@witness`. */
+  cut(a: string | number, b: string | number): void {
+    this.cuts.add(`${a}>${b}`)
+    this.cuts.add(`${b}>${a}`)
+  }
+
+  heal(): void {
+    this.cuts.clear()
+  }
+
+  command(id: number, command: OperatorCommand): number {
+    const request = this.#nextRequest++
+    this.event(nodeId(id), { kind: "operator-commanded", request, command })
+    return request
+  }
+
+  event(id: NodeId, event: NodeEvent): void {
+    const host = this.host(id)
+    const { life } = host
+    if (host.frozen) host.held.push(() => host.life === life && this.event(id, event))
+    else if (host.node !== undefined) this.#carryOut(host, step(host.node, event, localTime(host, this.now)))
+  }
+
+  /** Runs for `duration` ms of true time. */
+  run(duration: number): void {
+    this.runUntil(() => false, duration)
+  }
+
+  /** Runs until `condition`; true if it came to hold within `limit` ms. */
+  runUntil(condition: () => boolean, limit: number): boolean {
+    const end = this.now + limit
+    while (!condition()) {
+      const next = this.#next()
+      if (next === undefined || next.at > end) {
+        this.now = end
+        return condition()
+      }
+      this.now = Math.max(this.now, next.at)
+      next.run()
+    }
+    return true
+  }
+
+  #next(): { readonly at: number; readonly run: () => void } | undefined {
+    let wake: Host | undefined
+    for (const host of this.hosts.values()) {
+      if (host.node !== undefined && !host.frozen && host.wakeAt < (wake?.wakeAt ?? Number.POSITIVE_INFINITY))
+        wake = host
+    }
+    const first = this.#queue[0]
+    if (first !== undefined && first.at <= (wake?.wakeAt ?? Number.POSITIVE_INFINITY))
+      return { at: first.at, run: () => this.#queue.shift()?.run() }
+    if (wake === undefined) return undefined
+    const host = wake
+    return { at: host.wakeAt, run: () => this.#wake(host) }
+  }
+
+  #wake(host: Host): void {
+    host.wakeAt = Number.POSITIVE_INFINITY
+    host.wakes = this.now - host.lastWake < 1 ? host.wakes + 1 : 0
+    host.lastWake = this.now
+    if (host.wakes > 200) throw new Error(`node ${host.id} asks to be woken again and again at ${this.now}`)
+    this.event(host.id, { kind: "deadline-reached" })
+  }
+
+  #carryOut(host: Host, effects: readonly NodeEffect[]): void {
+    this.#oracle.handled(host, this.now)
+    for (const effect of effects) this.#effect(host, effect)
+    this.#oracle.stepped(host, this.now)
+    // A timer is a little late and never early.
+    const due = host.node === undefined ? undefined : nextDeadline(host.node)
+    const at = due === undefined ? Number.POSITIVE_INFINITY : trueTime(host, due) + 0.2
+    host.wakeAt = Number.isFinite(at) ? Math.max(this.now + 0.05, at) : Number.POSITIVE_INFINITY
+  }
+
+  #varied(delay: number): number {
+    const { jitter } = this.#options
+    return delay * (1 - jitter + 2 * jitter * draw(this.#random))
+  }
+
+  /** Calls `run` later; what is due at one time runs in the order in which it was asked for. */
+  #at(delay: number, run: () => void): void {
+    const at = this.now + delay
+    let index = this.#queue.length
+    while (index > 0 && (this.#queue[index - 1]?.at ?? 0) > at) index -= 1
+    this.#queue.splice(index, 0, { at, run })
+  }
+
+  /** Dropped if the process has ended by then. */
+  #after(host: Host, delay: number, run: () => void): void {
+    const { life } = host
+    this.#at(delay, () => {
+      if (host.life === life) run()
+    })
+  }
+
+  /** By the process that runs services: dropped if that, or the agent, has ended by then. */
+  #byControl(host: Host, run: () => void, delay = this.#options.serviceDelay): void {
+    const { controlLife } = host
+    if (!host.control) return
+    this.#after(host, this.#varied(delay), () => {
+      if (host.controlLife === controlLife) run()
+    })
+  }
+
+  #effect(host: Host, effect: NodeEffect): void {
+    switch (effect.kind) {
+      case "send":
+        this.#send(host, effect.to, effect.bytes)
+        break
+      case "persist":
+        this.#persist(host, effect)
+        break
+      case "post-summary":
+        this.#post(host, effect)
+        break
+      case "start-service":
+        this.#byControl(host, () => this.#startService(host, effect))
+        break
+      case "stop-service":
+        this.#byControl(host, () => this.#stopService(host, effect))
+        break
+      case "write-lease":
+        this.#writeLease(host, effect)
+        break
+      case "answer-operator":
+        this.answers.push(effect)
+        break
+      case "log":
+        this.log.push({ at: this.now, node: host.id, event: effect.event, fields: effect.fields })
+        break
+      case "exit":
+        this.#end(host)
+    }
+  }
+
+  #send(host: Host, to: NodeId, bytes: Uint8Array): void {
+    const target = this.host(to)
+    const { lanDelay, wanDelay } = this.#options
+    const cut = this.cuts.has(`${host.id}>${to}`) || this.cuts.has(`${host.site}>${target.site}`)
+    if (cut || draw(this.#random) < this.loss) return
+    const near = host.site === target.site
+    this.#at((near ? lanDelay : wanDelay) * (0.8 + 0.4 * draw(this.#random)), () =>
+      this.event(to, { kind: "datagram-received", link: near ? 0 : "wan", bytes }),
+    )
+  }
+
+  /** One write after another, each whole. */
+  #persist(host: Host, effect: NodeEffect & { readonly kind: "persist" }): void {
+    host.diskFreeAt = Math.max(host.diskFreeAt, this.now) + this.#varied(this.#options.diskDelay)
+    this.#after(host, host.diskFreeAt - this.now, () => {
+      host.disk = effect.state
+      this.event(host.id, { kind: "persisted", write: effect.write })
+    })
+  }
+
+  #post(host: Host, { post, summary }: NodeEffect & { readonly kind: "post-summary" }): void {
+    const { witnessDelay } = this.#options
+    this.#at(this.#varied(witnessDelay), () => {
+      if (this.cuts.has(`${host.site}>@witness`) || this.cuts.has(`${host.id}>@witness`)) return
+      if (this.witness.up) return this.witness.receive(summary, (reply) => this.#reply(host, post, reply))
+      this.#after(host, witnessDelay, () =>
+        this.event(host.id, { kind: "witness-failed", post, reason: "unreachable" }),
+      )
+    })
+  }
+
+  #reply(host: Host, post: number, reply: Reply): void {
+    const parsed = parseReply(encodeReply(reply))
+    if (parsed.kind === "error") throw new Error(`reply does not parse: ${parsed.error.detail}`)
+    this.#after(host, this.#varied(this.#options.witnessDelay), () => {
+      const cut = this.cuts.has(`@witness>${host.site}`) || this.cuts.has(`@witness>${host.id}`)
+      if (this.witness.up && !cut) this.event(host.id, { kind: "witness-replied", post, reply: parsed.value })
+    })
+  }
+
+  #startService(host: Host, effect: NodeEffect & { readonly kind: "start-service" }): void {
+    const name = `${host.id}:${effect.service}`
+    const fail = (reason: string) => this.event(host.id, { ...effect, kind: "service-start-failed", reason })
+    if (this.hanging.has(name)) return this.#byControl(host, () => fail("time limit"), serviceTimeLimit)
+    if (this.failing.has(name)) return fail("told to fail")
+    host.running.set(effect.service, effect.epoch)
+    this.#oracle.activated(host, effect.service, this.now)
+    this.event(host.id, { ...effect, kind: "service-started" })
+  }
+
+  #stopService(host: Host, effect: NodeEffect & { readonly kind: "stop-service" }): void {
+    if (this.stopFailing.has(`${host.id}:${effect.service}`)) {
+      this.event(host.id, { ...effect, kind: "service-stop-failed", reason: "told to fail" })
+      return
+    }
+    host.running.delete(effect.service)
+    this.event(host.id, { ...effect, kind: "service-stopped" })
+  }
+
+  #writeLease(host: Host, effect: NodeEffect & { readonly kind: "write-lease" }): void {
+    const { service, deadline, epoch } = effect
+    if (deadline === undefined) {
+      host.leases.delete(service)
+      return
+    }
+    host.leases.set(service, { from: this.now, until: trueTime(host, deadline), epoch })
+    this.#oracle.activated(host, service, this.now)
+  }
+
+  /** Who may act for the service now and does: running, lease file ahead, at its own epoch. */
+  active(service: string): readonly NodeId[] {
+    return [...this.hosts.values()]
+      .filter((host) => this.#isActive(host, serviceName(service)))
+      .map(({ id }) => id)
+  }
+
+  #isActive(host: Host, service: ServiceName): boolean {
+    const lease = host.leases.get(service)
+    return lease !== undefined && lease.until > this.now && host.running.get(service) === lease.epoch
+  }
+
+  /** The activation epoch the service runs with on a node. */
+  epochOf(id: number, service: string): string | undefined {
+    return this.host(id).running.get(serviceName(service))
+  }
+}
+
+/** What takes longer to start is ended and reported as failed. */
+const serviceTimeLimit = 3000
+
+const defaults = {
+  seed: 1,
+  lanDelay: 0.3,
+  wanDelay: 10,
+  witnessDelay: 15,
+  diskDelay: 3,
+  serviceDelay: 5,
+  jitter: 0,
+  loss: 0,
+}

@@ -1,0 +1,92 @@
+// What the tests of the host share: a directory of their own, a small cluster, and waiting without sleeping long.
+
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { onTestFinished } from "vitest"
+import { monotonicNow } from "../../../node-agent/host/clock.ts"
+import type { ClusterConfig, CommandResource } from "../../../protocol/cluster.ts"
+import { parseConfig } from "../../../protocol/config.ts"
+import type { Summary } from "../../../protocol/summaries.ts"
+import { after, type Instant, incarnation, millis, nodeId, siteId } from "../../../protocol/units.ts"
+
+/** Removed when the test has finished. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "quorumbeat-"))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/** Polls until `look` gives something; fails the test after `patience` milliseconds. */
+export async function eventually<T>(look: () => T | undefined | false, patience = 4_000): Promise<T> {
+  for (let waited = 0; waited < patience; waited += 5) {
+    const found = look()
+    if (found !== undefined && found !== false) return found
+    await sleep(5)
+  }
+  throw new Error("it did not happen in time")
+}
+
+export const inMilliseconds = (wait: number): Instant => after(monotonicNow(), millis(wait))
+
+/** 32 zero bytes are as good as any where nothing is verified. */
+const anyKey = (id: number): string => `${String.fromCharCode(64 + id).repeat(42)}A`
+
+/** One site of three nodes on loopback and, if wanted, a witness and services. */
+export function clusterConfig(more: object = {}): ClusterConfig {
+  const config = parseConfig(
+    {
+      cluster: "lab",
+      version: 1,
+      site: [{ name: "a" }],
+      node: [1, 2, 3].map((id) => {
+        return { id, name: `a${id}`, site: "a", links: [`127.0.0.${id}:5405`], public_key: anyKey(id) }
+      }),
+      ...more,
+    },
+    () => "0".repeat(64),
+  )
+  if (config.kind === "error") throw new Error(JSON.stringify(config.error))
+  return config.value
+}
+
+/** A resource whose programs are shell scripts; quick limits. */
+export function shellResource(
+  name: string,
+  scripts: { readonly start: string; readonly stop?: string; readonly monitor?: string },
+  limits: Partial<CommandResource> = {},
+): CommandResource {
+  const shell = (script: string): readonly string[] => ["/bin/sh", "-c", script]
+  return {
+    kind: "command",
+    name,
+    start: shell(scripts.start),
+    stop: shell(scripts.stop ?? "exit 0"),
+    monitor: shell(scripts.monitor ?? "exit 0"),
+    startTimeout: millis(3_000),
+    stopTimeout: millis(3_000),
+    monitorTimeout: millis(3_000),
+    monitorInterval: millis(60_000),
+    environment: {},
+    ...limits,
+  }
+}
+
+/** What node 1 would post. */
+export function summaryOf(counter: number): Summary {
+  return {
+    cluster: "lab",
+    node: nodeId(1),
+    incarnation: incarnation(5),
+    counter,
+    challenge: "",
+    site: siteId("a"),
+    configuration: { version: 1, checksum: "0".repeat(64) },
+    view: undefined,
+    state: { voice: "not-held", tickets: [], nodes: [], services: [] },
+    events: [],
+    highest: [],
+    claims: [],
+  }
+}

@@ -1,0 +1,303 @@
+// Holds what neither the compiler nor the linter does: who may import whom, calls that have a replacement,
+// files nothing uses, files nothing runs, marks left behind, length, and what must not be published.
+//
+// Each table below is the rule; to change a rule, change its table.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { builtinModules } from "node:module"
+import { dirname, extname, join, posix, resolve } from "node:path"
+import { describe, expect, it } from "vitest"
+
+const root = resolve(import.meta.dirname, "../..")
+
+/** A part of the program, and the parts it may import besides itself. The first prefix that fits names a file's part. */
+interface Part {
+  readonly name: string
+  readonly prefixes: readonly string[]
+  readonly mayImport: readonly string[]
+  /** "sealed": also no packages. "portable": no modules of one runtime. "open": any package. */
+  readonly packages: "sealed" | "portable" | "open"
+}
+
+const parts: readonly Part[] = [
+  { name: "protocol", prefixes: ["protocol/"], mayImport: [], packages: "portable" },
+  { name: "core", prefixes: ["node-agent/core/"], mayImport: ["protocol"], packages: "sealed" },
+  {
+    name: "simulation",
+    prefixes: ["node-agent/simulation/"],
+    mayImport: ["protocol", "core", "policy"],
+    packages: "open",
+  },
+  {
+    name: "paging",
+    prefixes: ["node-agent/paging/"],
+    mayImport: ["protocol", "core", "policy"],
+    packages: "open",
+  },
+  {
+    name: "host",
+    prefixes: ["node-agent/host/"],
+    mayImport: ["protocol", "core", "paging"],
+    packages: "open",
+  },
+  {
+    name: "agent",
+    prefixes: ["node-agent/"],
+    mayImport: ["protocol", "core", "host", "simulation", "paging"],
+    packages: "open",
+  },
+  {
+    name: "policy",
+    prefixes: ["worker/arbiter.ts", "worker/lease-rules.ts", "worker/alerts/"],
+    mayImport: ["protocol"],
+    packages: "portable",
+  },
+  {
+    name: "worker entry",
+    prefixes: ["worker/index.ts"],
+    mayImport: ["protocol", "worker"],
+    packages: "open",
+  },
+  { name: "worker", prefixes: ["worker/"], mayImport: ["protocol", "policy"], packages: "open" },
+]
+
+/** Calls with a replacement, looked for in code, not in comments. */
+const bannedCalls: readonly {
+  readonly pattern: RegExp
+  readonly within: RegExp
+  readonly except?: RegExp
+  readonly instead: string
+}[] = [
+  {
+    pattern: /\bMath\.random\b/,
+    within: /^(protocol|node-agent|worker|test)\//,
+    instead: "a seeded generator",
+  },
+  {
+    pattern: /\bDate\.now\b|\bnew Date\(\s*\)/,
+    within: /^(protocol|node-agent|worker)\//,
+    except: /^(worker\/clock|node-agent\/host\/clock)\.ts$/,
+    instead: "worker/clock.ts or node-agent/host/clock.ts",
+  },
+  {
+    pattern: /\bconsole\.|\bset(Timeout|Interval|Immediate)\b|\bqueueMicrotask\b/,
+    within: /^(protocol|node-agent\/core)\/|^worker\/(arbiter|alerts\/route)\.ts$/,
+    instead: "an effect, which the host carries out",
+  },
+]
+
+/** Programs of their own: nothing imports them. */
+const entryPoints = ["node-agent/main.ts", "node-agent/build.ts", "worker/index.ts"]
+
+/** Projects of vitest.config.ts run the tests below these folders, and no others. */
+const testFolders = ["unit", "scenarios", "conformance", "simulation", "worker", "e2e"]
+
+const topLevel = [
+  ...["worker", "node-agent", "protocol", "test"],
+  ...["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"],
+  ...[
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "wrangler.toml",
+    "biome.json",
+    "vitest.config.ts",
+  ],
+]
+
+const sourceLinesMax = 500
+
+const unpublishable: readonly { readonly what: string; readonly pattern: RegExp }[] = [
+  {
+    what: "a package registry",
+    pattern:
+      /\bregistry\.(npmjs|npmmirror|yarnpkg)\b|"resolved": *"https?:|\b(artifactory|verdaccio|jfrog)\b/i,
+  },
+  {
+    what: "a path of one workplace",
+    pattern: /(^|[\s"'`(=:,])\/(work|root|(home|Users)\/\w+)\/|(^|[\s"'`(/])\.\.\/shared\/(\w|-)+\.md/m,
+  },
+]
+
+interface Lockfile {
+  readonly packages: Readonly<
+    Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>
+  >
+}
+
+const leftOver = /\b(TODO|FIXME|XXX)\b/
+
+describe("tidy", () => {
+  it("each part imports only the parts below it", () => {
+    const wrong = sources().flatMap((file) => {
+      const part = partOf(file)
+      return importsOf(file).flatMap((specifier) => {
+        const reason = part && refusal(part, file, specifier)
+        return reason === undefined ? [] : [`${file} imports ${specifier}: ${reason}`]
+      })
+    })
+    expect(wrong).toEqual([])
+  })
+
+  it("no code calls what has a replacement", () => {
+    const wrong = bannedCalls.flatMap(({ pattern, within, except, instead }) =>
+      files()
+        .filter((file) => isCode(file) && within.test(file) && !except?.test(file))
+        .flatMap((file) =>
+          linesMatching(withoutComments(read(file)), pattern).map((line) => `${file}:${line}`),
+        )
+        .map((place) => `${place} uses ${pattern.source}; use ${instead}`),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  // While an entry point is not yet written, what it will import looks unused.
+  it.runIf(entryPoints.every((entry) => existsSync(join(root, entry))))("every source file is used", () => {
+    const reached = new Set<string>()
+    const open = [...entryPoints]
+    for (let file = open.pop(); file !== undefined; file = open.pop()) {
+      if (reached.has(file) || !existsSync(join(root, file))) continue
+      reached.add(file)
+      const from = file
+      open.push(...importsOf(file).flatMap((specifier) => targetOf(from, specifier) ?? []))
+    }
+    expect(sources().filter((file) => !reached.has(file))).toEqual([])
+  })
+
+  it("every test file is run by a project", () => {
+    const tests = files().filter((file) => /\.(test|spec)\.[cm]?[jt]sx?$/.test(file))
+    const isRun = (file: string): boolean =>
+      file.endsWith(".test.ts") && testFolders.some((folder) => file.startsWith(`test/${folder}/`))
+    expect(tests.filter((file) => !isRun(file))).toEqual([])
+  })
+
+  it("no mark of unfinished work is left behind", () => {
+    const texts = files().filter((file) => isText(file) && file !== thisFile)
+    expect(
+      texts.flatMap((file) => linesMatching(read(file), leftOver).map((line) => `${file}:${line}`)),
+    ).toEqual([])
+  })
+
+  it(`no source file is longer than ${sourceLinesMax} lines`, () => {
+    const lengthOf = (file: string): number => read(file).trimEnd().split("\n").length
+    expect(sources().filter((file) => lengthOf(file) > sourceLinesMax)).toEqual([])
+  })
+
+  it("no file names a package registry or a path of one workplace", () => {
+    const wrong = unpublishable.flatMap(({ what, pattern }) =>
+      files()
+        .filter((file) => isText(file) && file !== thisFile)
+        .flatMap((file) => linesMatching(read(file), pattern).map((line) => `${file}:${line} names ${what}`)),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it("the lockfile has an entry for every platform's packages, without which `npm ci` refuses it", () => {
+    // A registry that lacks some platform's package makes `npm install` leave its entry out. Put it back by hand.
+    const lockfile = JSON.parse(read("package-lock.json")) as Lockfile
+    const missing = Object.entries(lockfile.packages).flatMap(([path, { optionalDependencies }]) =>
+      Object.keys(optionalDependencies ?? {}).filter(
+        (name) =>
+          !(
+            `node_modules/${name}` in lockfile.packages || `${path}/node_modules/${name}` in lockfile.packages
+          ),
+      ),
+    )
+    expect(missing).toEqual([])
+  })
+
+  it("the top level holds only what belongs there", () => {
+    const names = readdirSync(root).filter((name) => !name.startsWith(".") && !ignored.has(name))
+    expect(names.filter((name) => !topLevel.includes(name))).toEqual([])
+  })
+})
+
+const thisFile = "test/unit/tidy.test.ts"
+const ignored = new Set(["node_modules", "dist", ".git", ".wrangler"])
+const runtimeModules = new Set(builtinModules)
+
+function partOf(file: string): Part | undefined {
+  // The most specific prefix wins, so that the order of the table is free.
+  const fitting = parts.flatMap((part) => part.prefixes.map((prefix) => ({ part, prefix })))
+  return fitting
+    .filter(({ prefix }) => file.startsWith(prefix))
+    .sort((a, b) => b.prefix.length - a.prefix.length)[0]?.part
+}
+
+function refusal(part: Part, file: string, specifier: string): string | undefined {
+  const target = targetOf(file, specifier)
+  if (target !== undefined) {
+    const targetPart = partOf(target)
+    if (targetPart === undefined) return target === "package.json" ? undefined : "it belongs to no part"
+    const isAllowed = targetPart === part || part.mayImport.includes(targetPart.name)
+    return isAllowed ? undefined : `${part.name} may not import ${targetPart.name}`
+  }
+  if (part.packages === "sealed") return `${part.name} imports no packages`
+  const isOfOneRuntime = /^(node|cloudflare):/.test(specifier) || runtimeModules.has(specifier)
+  if (part.packages === "portable" && isOfOneRuntime) return `${part.name} runs on every runtime`
+  return undefined
+}
+
+/** The imported file, as a path from the root; nothing for a package. */
+function targetOf(file: string, specifier: string): string | undefined {
+  return specifier.startsWith(".") ? posix.join(dirname(file), specifier) : undefined
+}
+
+/** Specifiers of all imports. The formatter puts static imports at the start of a line, so comments do not match. */
+function importsOf(file: string): readonly string[] {
+  const code = read(file)
+  const staticImports = code.matchAll(/^(?:import|export)\b(?:[^"'`;]*?\bfrom)?\s*"([^"]+)"/gm)
+  const dynamicImports = withoutComments(code).matchAll(/\bimport\(\s*"([^"]+)"/g)
+  const urls = withoutComments(code).matchAll(/\bnew URL\(\s*"(\.[^"]+\.[jt]s)",\s*import\.meta\.url/g)
+  return [...staticImports, ...dynamicImports, ...urls].flatMap((match) => match[1] ?? [])
+}
+
+function withoutComments(code: string): string {
+  const lines = code.split("\n")
+  return lines.map((line) => line.replace(/^\s*(\/\/|\/\*|\*).*$|\s\/\/ .*$/, "")).join("\n")
+}
+
+function linesMatching(text: string, pattern: RegExp): readonly number[] {
+  return text.split("\n").flatMap((line, index) => (pattern.test(line) ? [index + 1] : []))
+}
+
+function sources(): readonly string[] {
+  return files().filter((file) => /^(protocol|node-agent|worker)\/.*(?<!\.d)\.ts$/.test(file))
+}
+
+function isCode(file: string): boolean {
+  return /\.[cm]?[jt]sx?$/.test(file)
+}
+
+function isText(file: string): boolean {
+  const texts = [
+    "",
+    ".ts",
+    ".js",
+    ".json",
+    ".toml",
+    ".md",
+    ".txt",
+    ".html",
+    ".css",
+    ".svg",
+    ".sh",
+    ".service",
+    ".yml",
+  ]
+  return texts.includes(extname(file))
+}
+
+function read(file: string): string {
+  return readFileSync(join(root, file), "utf8")
+}
+
+/** Every file that is or may become tracked, as a path from the root. */
+function files(folder = ""): readonly string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = posix.join(folder, entry.name)
+    if (ignored.has(entry.name)) return []
+    if (entry.isDirectory()) return files(path)
+    return entry.isFile() ? [path] : []
+  })
+}
