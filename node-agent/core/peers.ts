@@ -108,8 +108,9 @@ export function holdOff(node: NodeState, id: NodeId, now: Instant): void {
   setPeer(node, id, { heldOff: peer.heldOff + 1, heldOffUntil: after(now, millis(delay)), answered: 0 })
 }
 
+/** It is in the ring: forgiven, and what its answers from outside proved is over. */
 export function clearHoldOff(node: NodeState, id: NodeId): void {
-  setPeer(node, id, { heldOff: 0, heldOffUntil: undefined })
+  setPeer(node, id, { heldOff: 0, heldOffUntil: undefined, answered: 0 })
 }
 
 /** A sealed frame of `from` came in: it is heard. */
