@@ -4,7 +4,7 @@
  */
 import type { Incarnation, Millis, NodeId, RingId } from "./units.ts"
 
-/** No datagram is longer, header and seal included: it fits every path without fragmentation (design 3). */
+/** No datagram is longer, header and seal included: it fits every path without fragmentation (SPEC K1). */
 export const datagramBytesMax = 1200
 
 /** Header (32) and tag (16) taken off: what a sealed body may hold. */
@@ -51,7 +51,7 @@ export interface OrderedMessage {
 
 /**
  * A right learnt by one member, told to the others as what remains of it (SPEC L8). `right` names it
- * (`voice`, `mandate:<ticket>`); the owner rewrites or removes its entry at each visit.
+ * (`voice`, `vote:<ticket>:<voter>`); the owner rewrites or removes its entry at each visit.
  */
 export interface RightEntry {
   readonly owner: NodeId
@@ -60,7 +60,7 @@ export interface RightEntry {
   readonly remaining: Millis
 }
 
-/** The tag of a witness lease as its reader last saw it, spread so that all members watch it (SPEC W4). */
+/** The tag of a witness lease as its reader last saw it, spread so that all members watch it (SPEC W11). */
 export interface WatchEntry {
   readonly owner: NodeId
   readonly name: string

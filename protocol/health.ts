@@ -40,7 +40,7 @@ export interface HealthEntry {
   /** The worst lateness of the node's own loop since its last entry. */
   readonly lateness: Millis
   readonly uplink: UplinkState
-  /** First 8 hex digits of the configuration checksum: services lock while members differ (design 4). */
+  /** First 8 hex digits of the configuration checksum: services lock while members differ (SPEC S11). */
   readonly configChecksum: string
   /** Ascending by index; at most `healthServicesMax`. */
   readonly services: readonly ServiceHealth[]

@@ -26,7 +26,7 @@ export interface LeaseSummary extends LeaseTag {
   readonly name: LeaseName
   /** `undefined`: vacant or released. */
   readonly holder: LeaseHolder | undefined
-  /** The entry's own duration: what a claimant waits is counted from this one, never from the claimant's (SPEC W4). */
+  /** The entry's own duration: what a claimant waits is counted from this one, never from the claimant's (SPEC W11). */
   readonly ttl: Millis
   /** The highest epoch whose holder released it after proof that all owners had stopped; 0: none. */
   readonly releasedEpoch: Epoch
@@ -38,10 +38,10 @@ export interface Memo {
   readonly text: string
 }
 
-/** 4 KB: pledges, owners and operator settings of one site, with room (design 2.2). */
+/** 4 KB: pledges, owners and operator settings of one site, with room (SPEC VL4). */
 export const memoBytesMax = 4096
 
-/** Proof of waiting (SPEC W4): this node saw `seen` unchanged for `waited` on its own monotonic clock. */
+/** Proof of waiting (SPEC W11): this node saw `seen` unchanged for `waited` on its own monotonic clock. */
 export interface Waited extends LeaseTag {
   readonly waited: Millis
 }
@@ -92,7 +92,7 @@ export type LeaseClaim =
       readonly stopped: boolean
     }
 
-/** Names the claim that raised an entry's `seq`: the holder counts from ITS first sending (SPEC W2). */
+/** Names the claim that raised an entry's `seq`: the holder counts from ITS first sending (SPEC W9). */
 export interface ClaimId {
   readonly node: NodeId
   readonly incarnation: Incarnation

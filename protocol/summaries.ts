@@ -89,7 +89,7 @@ export interface Summary {
   /** The witness incarnation this node believes in; "" if it knows none. With another one nothing is stored. */
   readonly challenge: string
   readonly site: SiteId
-  /** The cluster configuration the node runs: the witness refuses claims of an older version (design 2.5). */
+  /** The cluster configuration the node runs: the witness refuses claims of an older version (SPEC W14). */
   readonly configuration: { readonly version: number; readonly checksum: string }
   readonly view: View | undefined
   readonly state: SiteState

@@ -1,9 +1,9 @@
 /**
- * The witness's decision (SPEC W; design 2.4): the documents that met in, lease entries and answers out. Pure: no clock,
+ * The witness's decision (SPEC W): the documents that met in, lease entries and answers out. Pure: no clock,
  * no storage, no chance. The rules for one claim stand in `lease-rules.ts`; here is what surrounds them: which documents
  * count at all, who may claim what, which of several rivals goes first, and what a verdict makes of an entry.
  *
- * The caller stores the new state before it speaks any answer that is not a refusal (W1, W2).
+ * The caller stores the new state before it speaks any answer that is not a refusal (SPEC W1, W2).
  */
 
 import { assert, never } from "../protocol/assert.ts"
@@ -24,7 +24,7 @@ import { type ClaimOf, judgeClaim, type LeaseEntry, refuse, type Verdict } from 
 
 /** What the arbiter needs of the cluster's configuration. */
 export interface ArbiterRules {
-  /** Of the configuration: claims made under an older one are refused (design 2.5). */
+  /** Of the configuration: claims made under an older one are refused (SPEC W14). */
   readonly version: number
   readonly sites: readonly SiteId[]
   readonly tickets: readonly Ticket[]
@@ -196,7 +196,7 @@ function isConfigured(rules: ArbiterRules, name: LeaseName): boolean {
   return rules.tickets.some((ticket) => mandateLease(ticket) === name)
 }
 
-/** A node speaks for its own site only, and for a view only as one of its members (2.4 rule 3, W5). */
+/** A node speaks for its own site only, and for a view only as one of its members (SPEC W5, W10). */
 function isEntitled(rules: ArbiterRules, signer: NodeId, claim: LeaseClaim): boolean {
   const site = rules.nodes.find(({ node }) => node === signer)?.site
   if (site === undefined) return false
@@ -266,13 +266,13 @@ function raised(entry: LeaseEntry, id: ClaimId, claim: LeaseClaim, holder: Lease
     ...entry,
     seq: entry.seq + 1,
     grant: { holder, claim: { node, incarnation, counter } },
-    // A holder that asks for a shorter TTL gave up the rest of the longer one before it sent (2.4 rule 2).
+    // A holder that asks for a shorter TTL gave up the rest of the longer one before it sent (SPEC W9).
     ttl: claim.ttl,
     memo: claim.kind === "voice" ? nextMemo(entry.memo, claim.memo) : entry.memo,
   }
 }
 
-/** Compare-and-set: with another base the stored memo stays, and comes back with the grant (design 2.2). */
+/** Compare-and-set: with another base the stored memo stays, and comes back with the grant (SPEC VL4). */
 function nextMemo(stored: Memo, written: ClaimOf<"voice">["memo"]): Memo {
   if (written === undefined || written.base !== stored.version) return stored
   return { version: stored.version + 1, text: written.text }
@@ -303,7 +303,7 @@ function summaryOf({ name, grant, epoch, seq, ttl, releasedEpoch }: LeaseEntry):
   return { name, holder: grant?.holder, epoch, seq, ttl, releasedEpoch }
 }
 
-/** Choice between rivals: current service owner, more votes, configured preference, lowest id (2.4 rule 3). */
+/** Choice between rivals: current service owner, more votes, configured preference, lowest id (SPEC W10). */
 function comparePreference(rules: ArbiterRules, a: JudgedClaim, b: JudgedClaim): number {
   assert(a.claim.kind === "voice" && b.claim.kind === "voice", "only voices are arbitrated")
   return (

@@ -1,7 +1,7 @@
 /**
  * The Durable Object of one cluster: loads the record, decides purely (`record.ts`), writes and answers.
  *
- * Why a grant from here can be relied on (design 2.4 W1, W2):
+ * Why a grant from here can be relied on (SPEC W1, W2):
  * 1. The decision and its write stand in one synchronous transaction; nothing is awaited between them.
  * 2. Every answer but a refusal comes with a write, as compare-and-set on the record's revision. An instance that was
  *    replaced elsewhere learns so by that write, and what it wanted to say is discarded with it.

@@ -1,7 +1,7 @@
 /**
  * What the witness must know of a cluster: its nodes with their keys, its leases, the timings that arbitration needs and
  * where alerts go. Written by the operator (`PUT /v1/clusters/:cluster`), versioned with the cluster's own configuration
- * (design 2.5). Defaults stand here and nowhere else.
+ * (SPEC W14). Defaults stand here and nowhere else.
  */
 import * as v from "valibot"
 import { err, ok, type Result } from "../protocol/result.ts"
@@ -20,7 +20,7 @@ const nodesMax = 64
 const ticketsMax = 32
 const receiversMax = 16
 
-/** Rivals need one round trip to meet (2.4 rule 3). */
+/** Rivals need one round trip to meet (SPEC W10). */
 const arbitrationWindowDefault = millis(50)
 /** A site that posts every 2 s is silent after 15 missed posts; shorter would page for a slow uplink. */
 const deadManDefault = millis(30_000)

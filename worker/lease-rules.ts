@@ -1,5 +1,5 @@
 /**
- * One claim against one lease entry (SPEC W; design 2.4 rules 1-5). Pure: no clock, no storage, no chance. Durations are
+ * One claim against one lease entry (SPEC W8 to W12, here rules 1 to 5). Pure: no clock, no storage, no chance. Durations are
  * compared only with what a claimant says that it waited on its OWN monotonic clock.
  *
  *   entry      claim by                                     verdict
@@ -30,7 +30,7 @@ import { epoch, sameRing, stretched } from "../protocol/units.ts"
 
 export interface Grant {
   readonly holder: LeaseHolder
-  /** The claim that raised `seq`: the holder's deadline is ITS first sending + TTL (2.4 rule 2). */
+  /** The claim that raised `seq`: the holder's deadline is ITS first sending + TTL (SPEC W9). */
   readonly claim: ClaimId
 }
 

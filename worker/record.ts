@@ -1,6 +1,6 @@
 /**
  * All that the witness knows of one cluster, besides its configuration and the alert tables: one record, stored in one
- * row, so that a post costs one write whatever it renews (design 2.4 W2). Pure: documents and record in, record, replies
+ * row, so that a post costs one write whatever it renews (SPEC W2). Pure: documents and record in, record, replies
  * and events out, and whether they must be stored before anything is said.
  */
 
@@ -67,7 +67,7 @@ export function newRecord(witness: string, now: WallTime): WitnessRecord {
   }
 }
 
-/** Whether one of these documents should wait for rivals before it is decided (2.4 rule 3). */
+/** Whether one of these documents should wait for rivals before it is decided (SPEC W10). */
 export function mayMeetRivals(
   configuration: WitnessConfiguration,
   record: WitnessRecord,

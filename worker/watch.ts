@@ -1,7 +1,7 @@
 /**
  * What the witness notices about a cluster, for alerts and the dashboard: who was heard when, which nodes their site calls
  * down, and the events that follow when that changes. Pure, and without any power: no lease rests on anything here, the
- * wall clock included (design 2.4 W3).
+ * wall clock included (SPEC W3).
  *
  * A site that stays silent for `dead_man_ms` raises `site-silent` once, and `site-back` when it is heard again. "Not heard"
  * after a restart of the object is not "silent": the object may have been away itself. So what is recalled from storage

@@ -23,6 +23,8 @@ import { beginAct, endAct, updateView } from "./view.ts"
 
 /** Share of a ring lease that a deadline must grow by before the lease file is written again. */
 const leaseFileShare = 8
+/** Told with `stopped` while the process that runs resources is away: the node cannot start anything. */
+export const nobodyToStart = "nobody to start it"
 /** A failed stop is tried again. */
 const stopRetry = millis(5000)
 
@@ -102,7 +104,7 @@ export function reconcileActivations(turn: Turn): void {
     if (activation === undefined) continue
     const assignment = mine(node, record)
     const wanted = assignment === undefined || assignment.revoked ? undefined : assignment.epoch
-    if (activation.epoch === wanted) continue
+    if (activation.epoch === wanted || (wanted !== undefined && wanted === activation.ended)) continue
     if (activation.epoch !== undefined) giveUp(turn, activation, "revoked")
     else if (wanted !== undefined && activation.phase === "stopped") {
       updateActivation(node, record.service, {
@@ -121,7 +123,12 @@ export function giveUp(turn: Turn, activation: Activation, reason: string): void
   const { node } = turn
   const { service, epoch, phase } = activation
   if (epoch !== undefined) turn.effects.push({ kind: "write-lease", service, epoch, deadline: undefined })
-  updateActivation(node, service, { deadline: undefined, written: undefined, reason })
+  updateActivation(node, service, {
+    deadline: undefined,
+    written: undefined,
+    reason,
+    ended: epoch ?? activation.ended,
+  })
   if (phase === "stopped") updateActivation(node, service, { epoch: undefined })
   else stop(turn, service, reason)
 }
@@ -193,6 +200,7 @@ export function onServiceStopped(turn: Turn, service: ServiceName, operation: nu
     deadline: undefined,
     written: undefined,
     stopWanted: false,
+    ended: epoch ?? activation.ended,
   })
   log(turn, "info", "service-stopped", { service, epoch })
   reconcileActivations(turn)
@@ -258,11 +266,15 @@ export function tellPhases(turn: Turn): void {
     const assignment = mine(node, record)
     const over =
       node.view.entitled && phase === "stopped" && assignment !== undefined && activation.epoch === undefined
-    const epoch = over ? assignment.epoch : activation.epoch
+    // What is assigned and has not begun is told without its epoch: with it, a stop is the proof that it is over.
+    const begun = phase === "stopped" ? undefined : activation.epoch
+    const epoch = over ? assignment.epoch : begun
     const known = told?.get(service)
-    if (known?.phase === phase && known.epoch === epoch && !over) continue
+    const why = phase === "stopped" && node.control === "absent" ? nobodyToStart : reason.slice(0, 80)
+    const changed = (why === nobodyToStart) !== (known?.reason === nobodyToStart)
+    if (known?.phase === phase && known.epoch === epoch && !over && !changed) continue
     if (!beginAct(node, `phase:${service}:${phase}:${epoch ?? ""}`)) continue
-    order(turn, { kind: "phase", service, phase, epoch, failed, reason: reason.slice(0, 80) })
+    order(turn, { kind: "phase", service, phase, epoch, failed, reason: why })
   }
 }
 

@@ -1,9 +1,10 @@
 /**
- * What the coordinator of a view does at each chance (SPEC V, M, S): claims, renews, assigns. One member of each view;
+ * What the coordinator of a view does at each chance (SPEC VL, M, S): claims, renews, assigns. One member of each view;
  * the others deliver what it orders. Everything it decides follows from ordered state, rights and the clock, so that a
  * new coordinator goes on where the old one stopped.
  */
 import type { ServiceConfig } from "../../protocol/cluster.ts"
+import { voiceLease } from "../../protocol/lease.ts"
 import { earliest, epoch, type Instant } from "../../protocol/units.ts"
 import { driveMandates, moveOf, nextMandateWork, releaseMandate } from "./mandate.ts"
 import { memoWritten, type Plan, performWaitingActs } from "./memo.ts"
@@ -75,7 +76,8 @@ function assign(turn: Turn, service: ServiceConfig, to: Plan["node"]): void {
   const ticket = node.tickets.get(service.ticket)
   if (incarnation === undefined || ticket === undefined || !beginAct(node, `assign:${service.name}`)) return
   const mandate = needsMandate(node, service.ticket) ? ticket.epoch : epoch(0)
-  const voice = epoch(Math.max(node.ordered.voiceEpoch, node.view?.voice.epoch ?? 0))
+  const seen = node.witness.watches.get(voiceLease(node.self.site))?.epoch ?? 0
+  const voice = epoch(Math.max(node.ordered.voiceEpoch, node.view?.voice.epoch ?? 0, seen))
   order(turn, { kind: "assign", service: service.name, node: to, incarnation, mandate, voice })
 }
 
@@ -114,5 +116,6 @@ function noteBlocked(turn: Turn, service: ServiceConfig, placement: Placement): 
 export function nextCoordination(node: NodeState): Instant | undefined {
   const { view } = node
   if (view?.coordinator !== node.self.id || node.membership.kind !== "operational") return undefined
+  if (node.leaving === "departed") return undefined
   return upcoming(node, [view.activateAt, view.lookAgain, nextMandateWork(node)])
 }

@@ -1,6 +1,6 @@
 /**
  * Cryptography as synchronous functions that the host passes in, so that the core stays pure and the simulator
- * can stand in its own (design section 6). The host implements it with `node:crypto` key objects.
+ * can stand in its own (SPEC K10). The host implements it with `node:crypto` key objects.
  */
 
 /** A symmetric key held by the host; the core only passes it back. */

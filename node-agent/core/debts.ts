@@ -3,7 +3,7 @@
  * last handling in R; by then every right that any member ever had in R is over. Debts are carried from view to
  * view as remaining durations until their time is over.
  */
-import { after, elapsed, type Instant, type Millis, millis, type NodeId } from "../../protocol/units.ts"
+import { after, elapsed, type Instant, instant, type Millis, millis, type NodeId } from "../../protocol/units.ts"
 
 export interface Debt {
   /** `ringKey` of the ring that was left, or `boot.<node>.<incarnation>`. */
@@ -46,9 +46,21 @@ export function mergeDebts(
   for (const debt of [...stillRunning(own, now), ...told]) {
     const known = merged.get(debt.key)
     if (known === undefined) merged.set(debt.key, debt)
-    else merged.set(debt.key, debt.end < known.end ? { ...known, end: debt.end } : known)
+    else
+      merged.set(debt.key, {
+        key: debt.key,
+        members: owedByBoth(known, debt),
+        end: instant(Math.min(debt.end, known.end)),
+      })
   }
   return [...merged.values()]
+}
+
+/** Who leaves a member out has heard that it departed. */
+function owedByBoth(a: Debt, b: Debt): readonly NodeId[] | undefined {
+  if (a.members === undefined || b.members === undefined) return a.members ?? b.members
+  const { members } = b
+  return a.members.filter((member) => members.includes(member))
 }
 
 /** `activateAt(R')`: the latest end among debts with a member absent from the new view; `now` if there is none. */

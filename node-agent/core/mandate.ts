@@ -41,6 +41,8 @@ export function wantsToClaim(turn: Turn, state: TicketState): boolean {
   const { node, now } = turn
   if (moveOf(node, state.ticket) !== undefined) return false
   if (hasMandate(node, state, now)) return true
+  // A site that forgot its own votes forgot epochs too: by the end of its amnesia it has heard the others'.
+  if (!mayPledge(node, now)) return false
   const bound = boundTo(state, now)
   if (bound !== undefined && bound.site !== node.self.site) return false
   if (state.holdOff !== undefined && state.holdOff > now) return false

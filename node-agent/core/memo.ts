@@ -1,5 +1,5 @@
 /**
- * The memo (SPEC V5, V6): what must not be forgotten between two views that share no member, kept by the witness in the
+ * The memo (SPEC VL4 to VL6): what must not be forgotten between two views that share no member, kept by the witness in the
  * site's voice entry. A view that needs the witness has a changed memo written first, by compare-and-set, and only
  * then speaks, acts or acknowledges. A memo that this view did not write is told to all members and adopted by all.
  */
@@ -133,7 +133,8 @@ export function adoptMemo(turn: Turn, text: string): void {
   }
   for (const pledge of memo.pledges) adoptPledge(turn, pledge.ticket, pledge, pledgeDuration(node))
   const newer = compareNumbers(memo.state.changed, node.ordered.changed) > 0
-  if (newer) node.ordered = { ...memo.state, number: node.ordered.number }
+  const voiceEpoch = epoch(Math.max(memo.state.voiceEpoch, node.ordered.voiceEpoch))
+  if (newer) node.ordered = { ...memo.state, voiceEpoch, number: node.ordered.number }
   node.ordered = {
     ...node.ordered,
     services: node.ordered.services.map((record) => withPlan(record, memo.plans, newer)),

@@ -10,7 +10,7 @@ import type { Phase } from "./state.ts"
 export type Message =
   /** A piece of a member's report, ordered while the ring is in Recovery (SPEC R10). */
   | Piece<"report">
-  /** A piece of the witness's memo, told by the coordinator when it is newer than what the view knows (SPEC V6). */
+  /** A piece of the witness's memo, told by the coordinator when it is newer than what the view knows (SPEC VL6). */
   | Piece<"memo">
   /** This site's vote for a ticket goes to `site` (SPEC M3). `request` names the claim it answers. */
   | {

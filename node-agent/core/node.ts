@@ -193,6 +193,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
           failed: false,
           stopWanted: false,
           retryAt: undefined,
+          ended: undefined,
         },
       ]),
     ),
@@ -219,7 +220,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
         .filter((site) => site.name !== self.site)
         .map((site) => [
           site.name,
-          { site: site.name, heard: undefined, coordinator: undefined, silent: false },
+          { site: site.name, heard: undefined, coordinator: undefined, silent: false, members: [] },
         ]),
     ),
     operator: { nextNumber: 1, requests: [] },

@@ -4,6 +4,7 @@
  */
 import type { ServiceConfig } from "../../protocol/cluster.ts"
 import { after, type Epoch, type Instant, instant, type NodeId } from "../../protocol/units.ts"
+import { nobodyToStart } from "./activations.ts"
 import { moveOf } from "./mandate.ts"
 import { hasMandate, needsMandate } from "./rights.ts"
 import type { NodeState, ServiceRecord, TicketState, View } from "./state.ts"
@@ -52,6 +53,8 @@ function reasonToRevoke(
   if (needsMandate(node, ticket.ticket) && mandateOf(assignment.epoch) !== ticket.epoch)
     return "mandate-changed"
   if (view.departing.includes(assignment.owner)) return "owner-departs"
+  const owner = view.phases.get(assignment.owner)?.get(service.name)
+  if (owner?.phase === "stopped" && owner.reason === nobodyToStart) return "owner-cannot-start"
   const better =
     preferred !== undefined && preferred !== assignment.owner && isAble(service, record, view, preferred)
   return better ? "move-ordered" : undefined
@@ -91,14 +94,16 @@ function targetOf(service: ServiceConfig, record: ServiceRecord, view: View): No
 function isAble(service: ServiceConfig, record: ServiceRecord, view: View, member: NodeId): boolean {
   const failures = record.failures.find((failure) => failure.node === member)?.count ?? 0
   const stays = view.members.includes(member) && !view.departing.includes(member)
-  return stays && service.nodes.includes(member) && failures < failuresMax && isStopped(view, service, member)
+  const told = view.phases.get(member)?.get(service.name)
+  const willing = told?.phase === "stopped" && told.reason !== nobodyToStart
+  return stays && service.nodes.includes(member) && failures < failuresMax && willing
 }
 
 function isStopped(view: View, service: ServiceConfig, member: NodeId): boolean {
   return view.phases.get(member)?.get(service.name)?.phase === "stopped"
 }
 
-/** One proof for every absent node that may own it (design section 4). */
+/** One proof for every absent node that may own it (SPEC S2). */
 function proven(node: NodeState, situation: Situation, target: NodeId): Placement {
   const { service, now } = situation
   const suspects = nodesToProve(node, situation)
@@ -144,7 +149,7 @@ function isConfirmed(node: NodeState, record: ServiceRecord, suspect: NodeId): b
   return node.ordered.confirmations.some((entry) => entry.node === suspect && entry.incarnation >= needed)
 }
 
-/** Members whose configuration differs lock all services (design section 4): nothing is ordered until they agree. */
+/** Members whose configuration differs lock all services (SPEC S11): nothing is ordered until they agree. */
 export function configurationAgrees(node: NodeState, view: View): boolean {
   return view.members.every((member) => {
     const told = node.peers.get(member)?.health?.configChecksum

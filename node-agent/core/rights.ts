@@ -1,5 +1,5 @@
 /**
- * The rights this node has now, as deadlines on its own clock (SPEC L, V, M): arithmetic only. A right without a live
+ * The rights this node has now, as deadlines on its own clock (SPEC L, VL, M): arithmetic only. A right without a live
  * deadline is no right. Acts of voice need the installed view's ring, its ring lease and its activation instant.
  */
 
@@ -28,7 +28,7 @@ export function hasVoice(node: NodeState, now: Instant): boolean {
   return until !== undefined && until > now && node.view !== undefined && now >= node.view.activateAt
 }
 
-/** A ticket of one site needs no mandate: voice is enough (design section 2). */
+/** A ticket of one site needs no mandate: voice is enough (SPEC M1). */
 export function needsMandate(node: NodeState, ticket: Ticket): boolean {
   return (node.config.tickets.find((each) => each.name === ticket)?.sites.length ?? 0) > 1
 }

@@ -13,6 +13,8 @@ export type SiteMessage =
       readonly kind: "heartbeat"
       readonly site: SiteId
       readonly checksum: string
+      /** Members of the site's view. */
+      readonly members: readonly NodeId[]
       readonly tickets: readonly { readonly ticket: Ticket; readonly epoch: Epoch; readonly held: boolean }[]
     }
   | {
@@ -43,7 +45,7 @@ export type SiteMessage =
     }
 
 const shapes: Readonly<Record<SiteMessage["kind"], Readonly<Record<string, string>>>> = {
-  heartbeat: { site: "string", checksum: "string", tickets: "object" },
+  heartbeat: { site: "string", checksum: "string", members: "object", tickets: "object" },
   "pledge-request": { id: "number", ticket: "string", site: "string", epoch: "number" },
   "pledge-answer": {
     id: "number",

@@ -42,7 +42,8 @@ function noteSite(turn: Turn, from: NodeId): void {
 function onHeartbeat(turn: Turn, from: NodeId, message: SiteMessage & { readonly kind: "heartbeat" }): void {
   const { node, now } = turn
   const site = node.sites.get(message.site)
-  if (site !== undefined) node.sites = withEntry(node.sites, message.site, { ...site, coordinator: from })
+  if (site !== undefined)
+    node.sites = withEntry(node.sites, message.site, { ...site, coordinator: from, members: message.members })
   for (const { ticket, epoch: at, held } of message.tickets) {
     updateTicket(node, ticket, (state) => ({
       heardEpoch: epoch(Math.max(state.heardEpoch, at)),
@@ -89,7 +90,7 @@ export function tickSites(turn: Turn): void {
   const tickets = [...node.tickets.values()].map((state) => {
     return {
       ticket: state.ticket,
-      epoch: state.epoch,
+      epoch: state.heardEpoch,
       held: hasVoice(node, now) && hasMandate(node, state, now),
     }
   })
@@ -97,6 +98,7 @@ export function tickSites(turn: Turn): void {
     kind: "heartbeat",
     site: node.self.site,
     checksum: node.health.configChecksum,
+    members: node.view?.members ?? [],
     tickets,
   })
 }

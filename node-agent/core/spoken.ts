@@ -1,4 +1,4 @@
-/** Acts that rest on something the memo may have to say first (SPEC V5): answering a pledge, counting one's own. */
+/** Acts that rest on something the memo may have to say first (SPEC VL5): answering a pledge, counting one's own. */
 import { after, epoch } from "../../protocol/units.ts"
 import { order } from "./ring.ts"
 import { sendSiteMessage } from "./site-messages.ts"

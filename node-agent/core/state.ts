@@ -229,7 +229,7 @@ export interface MemoProgress {
   readonly stored: { readonly version: number; readonly text: string } | undefined
   /** Text of the claim under way. */
   readonly offered: string | undefined
-  /** What must not be spoken before the memo says it (SPEC V5). */
+  /** What must not be spoken before the memo says it (SPEC VL5). */
   readonly acts: readonly MemoAct[]
 }
 
@@ -361,6 +361,8 @@ export interface Activation {
   /** It is to be stopped as soon as somebody is there to do it. */
   readonly stopWanted: boolean
   readonly retryAt: Instant | undefined
+  /** The epoch last given up: it is never taken up again, whatever the state still says. */
+  readonly ended: string | undefined
 }
 
 export interface Peer {
@@ -384,7 +386,7 @@ export interface Watch {
   readonly epoch: Epoch
   readonly seq: number
   readonly witness: string
-  /** Receipt of the reply that first showed it (SPEC W4); memory only. */
+  /** Receipt of the reply that first showed it (SPEC W11); memory only. */
   readonly since: Instant
 }
 
@@ -424,6 +426,8 @@ export interface RemoteSite {
   readonly heard: Instant | undefined
   readonly coordinator: NodeId | undefined
   readonly silent: boolean
+  /** Its view's members, by its own word. */
+  readonly members: readonly NodeId[]
 }
 
 export interface OperatorState {

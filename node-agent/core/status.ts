@@ -164,6 +164,16 @@ function mandateStatus(
   }
 }
 
+const uplinks = { ok: "ok", failing: "unreachable", unknown: "unknown" } as const
+
+/** Only the coordinator talks to the witness; the others know from its health entry how it fares. */
+function coordinatorUplink(node: NodeState): keyof typeof uplinks {
+  const coordinator = node.view?.coordinator
+  if (coordinator === undefined || coordinator === node.self.id)
+    return node.witness.failures > 0 ? "failing" : node.health.uplink
+  return node.peers.get(coordinator)?.health?.uplink ?? "unknown"
+}
+
 function witnessStatus(node: NodeState, now: Instant): NodeStatus["witness"] {
   const { witness, view } = node
   const state =
@@ -171,11 +181,7 @@ function witnessStatus(node: NodeState, now: Instant): NodeStatus["witness"] {
       ? "none"
       : witness.quarantine !== undefined
         ? "quarantined"
-        : witness.failures > 0
-          ? "unreachable"
-          : witness.lastReply === undefined
-            ? "unknown"
-            : "ok"
+        : uplinks[coordinatorUplink(node)]
   return {
     state,
     reporter: view === undefined ? undefined : nameOf(node, view.coordinator),
@@ -188,7 +194,9 @@ function peerStatus(node: NodeState, peer: Peer, now: Instant): NodeStatus["peer
   const member = node.view?.members.includes(peer.node.id) ?? false
   const heard = peer.heard === undefined ? undefined : Math.round(elapsed(peer.heard, now))
   const recent = heard !== undefined && heard < node.config.timings.wanSilent
-  const alive = peer.sameSite ? member && node.ring !== undefined : recent
+  const site = node.sites.get(peer.node.site)
+  const named = site !== undefined && !site.silent && site.members.includes(peer.node.id)
+  const alive = peer.sameSite ? member && node.ring !== undefined : named
   return {
     id: peer.node.id,
     name: peer.node.name,

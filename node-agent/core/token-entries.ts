@@ -1,5 +1,5 @@
 /**
- * What rides on the token besides ordered messages (SPEC L8, W4): rights as remaining durations, tags of witness leases,
+ * What rides on the token besides ordered messages (SPEC L8, W11): rights as remaining durations, tags of witness leases,
  * health. Each entry is rewritten or removed by its owner at each visit.
  */
 import type { HealthSlot, RightEntry, TokenFrame, WatchEntry } from "../../protocol/frame.ts"

@@ -1,5 +1,5 @@
 /**
- * The voice lease at the witness (SPEC V): what a view that needs the witness claims, and what a view that needs it no
+ * The voice lease at the witness (SPEC VL): what a view that needs the witness claims, and what a view that needs it no
  * longer gives back.
  */
 import { type LeaseClaim, voiceLease } from "../../protocol/lease.ts"
@@ -35,7 +35,7 @@ export function voiceClaim(turn: Turn, view: View, plans: readonly Plan[]): Leas
 
 /**
  * A view that speaks alone releases what an earlier one with a common member still holds, so that the next claim is
- * granted at once (SPEC V7).
+ * granted at once (SPEC VL7).
  */
 export function voiceRelease(node: NodeState, view: View, turn: Turn): LeaseClaim | undefined {
   if (view.standing.kind !== "majority-alone" || !hasVoice(node, turn.now)) return undefined

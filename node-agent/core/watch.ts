@@ -1,5 +1,5 @@
 /**
- * Watching the witness's leases (SPEC W4): every member notes when it first saw each (object, epoch, seq), on its own
+ * Watching the witness's leases (SPEC W11): every member notes when it first saw each (object, epoch, seq), on its own
  * clock and in memory only. Who sees one unchanged for TTL' of the entry's own TTL may claim it.
  */
 import type { LeaseName, LeaseSummary, LeaseTag, Waited } from "../../protocol/lease.ts"

@@ -344,7 +344,8 @@ export function nextWitnessWork(node: NodeState): Instant | undefined {
   if (
     node.config.witness === undefined ||
     view?.coordinator !== node.self.id ||
-    node.membership.kind !== "operational"
+    node.membership.kind !== "operational" ||
+    node.leaving === "departed"
   ) {
     return witness.outstanding?.timeout
   }

@@ -1,5 +1,5 @@
 /**
- * `<runtime dir>/<service>.lease`: until when a service may act, for programs that end themselves (design 4). First
+ * `<runtime dir>/<service>.lease`: until when a service may act, for programs that end themselves (SPEC H5). First
  * line: the deadline on CLOCK_MONOTONIC in nanoseconds, decimal, "0": not at all. Second line: the activation epoch.
  *
  * The content is absolute, so a write that comes late grants nothing: it names an end that may already be past.

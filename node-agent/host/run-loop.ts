@@ -35,7 +35,7 @@ export interface RunLoopOptions {
   readonly failed: (cause: unknown) => void
 }
 
-/** Lateness from which received datagrams are looked at before a deadline is reported; design 3, local health. */
+/** Lateness from which received datagrams are looked at before a deadline is reported (SPEC H8). */
 export const lateWakeUp = millis(20)
 
 /** Node's timers count whole milliseconds and must not be asked for less. */

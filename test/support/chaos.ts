@@ -4,7 +4,8 @@
  */
 
 import { createRandom, draw, type Random } from "../../node-agent/core/random.ts"
-import { type NodeId, serviceName } from "../../protocol/units.ts"
+import { type NodeId, serviceName, siteId } from "../../protocol/units.ts"
+import { viewStanding } from "../../protocol/votes.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import { configOf, type LayoutName } from "./layouts.ts"
 import { World, type WorldOptions } from "./world.ts"
@@ -61,7 +62,7 @@ class Chaos {
   readonly #random: Random
   readonly #ids: readonly number[]
   readonly #sites: readonly string[]
-  readonly #forgetful = new Set<string>()
+  #forgot = false
   #snapshot: ArbiterState | undefined
   readonly #mayRollBack: boolean
 
@@ -182,18 +183,21 @@ class Chaos {
     return this.#world.host(id).id
   }
 
-  /** At most one node of a site forgets: more are not promised to be harmless. */
+  /** One node may forget, where the others of its site remember what any view of it has done. */
   #forget(id: number): void {
+    const { config } = this.#world
     const { site } = this.#world.host(id)
-    if (this.#forgetful.has(site) || this.#snapshot !== undefined) return
-    this.#forgetful.add(site)
+    const others = config.nodes.filter((node) => node.site === site && node.id !== id).map((node) => node.id)
+    const remembered = viewStanding(config, siteId(site), others).kind === "majority-alone"
+    if (!remembered || this.#forgot || this.#snapshot !== undefined) return
+    this.#forgot = true
     this.#world.loseDisk(id)
     this.#world.start(id)
   }
 
   /** First a backup, later its restoration. */
   #rollBack(): void {
-    if (!this.#mayRollBack || this.#forgetful.size > 0) return
+    if (!this.#mayRollBack || this.#forgot) return
     if (this.#snapshot === undefined) this.#snapshot = this.#world.arbiter
     else this.#world.witness.rollBack(this.#snapshot)
   }
@@ -204,7 +208,8 @@ class Chaos {
   }
 
   #toggleFailure(name: string): void {
-    const set = this.#pick([this.#world.failing, this.#world.hanging, this.#world.stopFailing])
+    const { services } = this.#world
+    const set = this.#pick([services.failing, services.hanging, services.stopFailing])
     if (!set.delete(name)) set.add(name)
   }
 
@@ -214,7 +219,8 @@ class Chaos {
     world.heal()
     world.witness.up = true
     world.loss = 0
-    for (const set of [world.failing, world.hanging, world.stopFailing]) set.clear()
+    for (const set of [world.services.failing, world.services.hanging, world.services.stopFailing])
+      set.clear()
     for (const id of this.#ids) {
       world.thaw(id)
       if (!world.host(id).control) world.connectControl(id)

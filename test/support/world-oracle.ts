@@ -1,5 +1,5 @@
 /**
- * What must hold at every true instant, checked after each step of any node (design 2.6). The oracle knows what no node
+ * What must hold at every true instant, checked after each step of any node (SPEC I). The oracle knows what no node
  * knows, the true time, and reads the state of the nodes; it uses none of their debts, waits and proofs.
  *
  * - I1: at most one node may act for a service: lease files ahead at two nodes are a violation, running or not; of a
@@ -147,8 +147,10 @@ export class Oracle {
       )
   }
 
+  /** What is on the disk: what was only ordered may be lost with the process. */
   #checkDurable(host: Host, node: NodeState, seen: Seen, now: number): void {
-    const { state } = node.durable
+    const { disk: state } = host
+    if (state === undefined) return
     const tickets = node.config.tickets.flatMap(({ name }) => {
       const {
         epoch = 0,
@@ -163,12 +165,19 @@ export class Oracle {
     seen.durable = numbers
   }
 
-  /** Somebody may act for longer than before, or has started to. */
-  activated(host: Host, service: ServiceName, now: number): void {
-    const proof = host.config.services.find((each) => each.name === service)?.proof.kind
+  /** A lease file was written. */
+  leased(host: Host, service: ServiceName, now: number): void {
+    const lease = host.leases.get(service)
+    if (lease === undefined || lease.until <= now) return
+    this.#checkLease(host, service, now)
+    this.#checkProof(host, service, lease.until, now)
+  }
+
+  /** A service was started: what only an operator's word can end must not run elsewhere. */
+  started(host: Host, service: ServiceName, now: number): void {
     const lease = host.leases.get(service)
     if (lease !== undefined && lease.until > now) this.#checkLease(host, service, now)
-    if (proof !== "operator" || !host.running.has(service)) return
+    if (host.config.services.find((each) => each.name === service)?.proof.kind !== "operator") return
     for (const other of this.#hosts.values()) {
       if (other !== host && other.running.has(service))
         this.#violated(now, "I1", `${service} runs on node ${host.id} and on node ${other.id}`)
@@ -193,7 +202,6 @@ export class Oracle {
       )
     }
     this.#checkEpoch(host, service, mine.epoch, now)
-    this.#checkProof(host, service, mine.until, now)
   }
 
   #checkEpoch(host: Host, service: ServiceName, epoch: string, now: number): void {

@@ -4,7 +4,7 @@
  * time (`world-oracle.ts`) checks after each step what no fault may break.
  */
 
-import type { NodeEffect } from "../../node-agent/core/effects.ts"
+import type { LogLevel, NodeEffect } from "../../node-agent/core/effects.ts"
 import type { NodeEvent, OperatorCommand } from "../../node-agent/core/events.ts"
 import { createNode, nextDeadline, step } from "../../node-agent/core/node.ts"
 import { createRandom, draw, type Random } from "../../node-agent/core/random.ts"
@@ -12,10 +12,11 @@ import type { NodeState } from "../../node-agent/core/state.ts"
 import { createCryptography } from "../../node-agent/host/cryptography.ts"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { encodeReply, parseReply, type Reply } from "../../protocol/summaries.ts"
-import { type NodeId, nodeId, type ServiceName, serviceName, wallTime } from "../../protocol/units.ts"
+import { type NodeId, nodeId, serviceName, wallTime } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import { createHost, foundServices, type Host, localTime, trueTime } from "./world-host.ts"
 import { Oracle } from "./world-oracle.ts"
+import { isActive, WorldServices } from "./world-services.ts"
 import { WorldWitness } from "./world-witness.ts"
 
 export { compareEpochs } from "./world-oracle.ts"
@@ -29,7 +30,8 @@ export interface WorldOptions {
   readonly diskDelay?: number
   /** How long starting and stopping a service takes. */
   readonly serviceDelay?: number
-  /** All delays vary by this share, up and down. */
+  /** Delays of the network vary by this share, up and down; all others by `jitter`. */
+  readonly netJitter?: number
   readonly jitter?: number
   /** Share of datagrams lost. */
   readonly loss?: number
@@ -37,9 +39,15 @@ export interface WorldOptions {
   readonly rateError?: number
 }
 
+interface Due {
+  readonly at: number
+  readonly run: () => void
+}
+
 export interface LogLine {
   readonly at: number
   readonly node: NodeId
+  readonly level: LogLevel
   readonly event: string
   readonly fields: Readonly<Record<string, unknown>>
 }
@@ -53,20 +61,19 @@ export class World {
   readonly config: ClusterConfig
   readonly hosts: ReadonlyMap<NodeId, Host>
   readonly witness: WorldWitness
+  readonly services: WorldServices
   readonly log: LogLine[] = []
   readonly answers: Answer[] = []
   now = 0
+  /** Wake-ups of one node within a millisecond of each other, in a row, before the world calls it a spin. */
+  wakesMax = 200
   loss: number
   /** Directed pairs `a>b` that are cut: nodes by number, sites by name, `@witness` for the uplink. */
   readonly cuts = new Set<string>()
-  /** Services that fail to start on a node, as `node:service`; that never come up; that cannot be stopped. */
-  readonly failing = new Set<string>()
-  readonly hanging = new Set<string>()
-  readonly stopFailing = new Set<string>()
   readonly #options: Required<WorldOptions>
   readonly #random: Random
   readonly #oracle: Oracle
-  readonly #queue: { readonly at: number; readonly run: () => void }[] = []
+  readonly #queue: Due[] = []
   #nextRequest = 1
 
   constructor(config: ClusterConfig, options: WorldOptions = {}) {
@@ -82,6 +89,15 @@ export class World {
     ])
     this.hosts = new Map(hosts)
     this.#oracle = new Oracle(this.hosts)
+    this.services = new WorldServices(
+      {
+        now: () => this.now,
+        after: (host, delay, run) => this.#after(host, delay, run),
+        tell: (id, event) => this.event(id, event),
+      },
+      this.#oracle,
+      () => this.#varied(this.#options.serviceDelay),
+    )
   }
 
   get violations(): readonly string[] {
@@ -98,6 +114,10 @@ export class World {
 
   get arbiter(): ArbiterState {
     return this.witness.state
+  }
+
+  get failing(): Set<string> {
+    return this.services.failing
   }
 
   host(id: number): Host {
@@ -249,7 +269,7 @@ export class World {
     return true
   }
 
-  #next(): { readonly at: number; readonly run: () => void } | undefined {
+  #next(): Due | undefined {
     let wake: Host | undefined
     for (const host of this.hosts.values()) {
       if (host.node !== undefined && !host.frozen && host.wakeAt < (wake?.wakeAt ?? Number.POSITIVE_INFINITY))
@@ -267,7 +287,8 @@ export class World {
     host.wakeAt = Number.POSITIVE_INFINITY
     host.wakes = this.now - host.lastWake < 1 ? host.wakes + 1 : 0
     host.lastWake = this.now
-    if (host.wakes > 200) throw new Error(`node ${host.id} asks to be woken again and again at ${this.now}`)
+    if (host.wakes > this.wakesMax)
+      throw new Error(`node ${host.id} asks to be woken again and again at ${this.now}`)
     this.event(host.id, { kind: "deadline-reached" })
   }
 
@@ -281,8 +302,7 @@ export class World {
     host.wakeAt = Number.isFinite(at) ? Math.max(this.now + 0.05, at) : Number.POSITIVE_INFINITY
   }
 
-  #varied(delay: number): number {
-    const { jitter } = this.#options
+  #varied(delay: number, jitter = this.#options.jitter): number {
     return delay * (1 - jitter + 2 * jitter * draw(this.#random))
   }
 
@@ -302,15 +322,6 @@ export class World {
     })
   }
 
-  /** By the process that runs services: dropped if that, or the agent, has ended by then. */
-  #byControl(host: Host, run: () => void, delay = this.#options.serviceDelay): void {
-    const { controlLife } = host
-    if (!host.control) return
-    this.#after(host, this.#varied(delay), () => {
-      if (host.controlLife === controlLife) run()
-    })
-  }
-
   #effect(host: Host, effect: NodeEffect): void {
     switch (effect.kind) {
       case "send":
@@ -323,19 +334,15 @@ export class World {
         this.#post(host, effect)
         break
       case "start-service":
-        this.#byControl(host, () => this.#startService(host, effect))
-        break
       case "stop-service":
-        this.#byControl(host, () => this.#stopService(host, effect))
-        break
       case "write-lease":
-        this.#writeLease(host, effect)
+        this.services.carryOut(host, effect)
         break
       case "answer-operator":
         this.answers.push(effect)
         break
       case "log":
-        this.log.push({ at: this.now, node: host.id, event: effect.event, fields: effect.fields })
+        this.log.push({ ...effect, at: this.now, node: host.id })
         break
       case "exit":
         this.#end(host)
@@ -344,11 +351,11 @@ export class World {
 
   #send(host: Host, to: NodeId, bytes: Uint8Array): void {
     const target = this.host(to)
-    const { lanDelay, wanDelay } = this.#options
+    const { lanDelay, wanDelay, netJitter } = this.#options
     const cut = this.cuts.has(`${host.id}>${to}`) || this.cuts.has(`${host.site}>${target.site}`)
     if (cut || draw(this.#random) < this.loss) return
     const near = host.site === target.site
-    this.#at((near ? lanDelay : wanDelay) * (0.8 + 0.4 * draw(this.#random)), () =>
+    this.#at(this.#varied(near ? lanDelay : wanDelay, netJitter), () =>
       this.event(to, { kind: "datagram-received", link: near ? 0 : "wan", bytes }),
     )
   }
@@ -382,45 +389,11 @@ export class World {
     })
   }
 
-  #startService(host: Host, effect: NodeEffect & { readonly kind: "start-service" }): void {
-    const name = `${host.id}:${effect.service}`
-    const fail = (reason: string) => this.event(host.id, { ...effect, kind: "service-start-failed", reason })
-    if (this.hanging.has(name)) return this.#byControl(host, () => fail("time limit"), serviceTimeLimit)
-    if (this.failing.has(name)) return fail("told to fail")
-    host.running.set(effect.service, effect.epoch)
-    this.#oracle.activated(host, effect.service, this.now)
-    this.event(host.id, { ...effect, kind: "service-started" })
-  }
-
-  #stopService(host: Host, effect: NodeEffect & { readonly kind: "stop-service" }): void {
-    if (this.stopFailing.has(`${host.id}:${effect.service}`)) {
-      this.event(host.id, { ...effect, kind: "service-stop-failed", reason: "told to fail" })
-      return
-    }
-    host.running.delete(effect.service)
-    this.event(host.id, { ...effect, kind: "service-stopped" })
-  }
-
-  #writeLease(host: Host, effect: NodeEffect & { readonly kind: "write-lease" }): void {
-    const { service, deadline, epoch } = effect
-    if (deadline === undefined) {
-      host.leases.delete(service)
-      return
-    }
-    host.leases.set(service, { from: this.now, until: trueTime(host, deadline), epoch })
-    this.#oracle.activated(host, service, this.now)
-  }
-
   /** Who may act for the service now and does: running, lease file ahead, at its own epoch. */
   active(service: string): readonly NodeId[] {
     return [...this.hosts.values()]
-      .filter((host) => this.#isActive(host, serviceName(service)))
+      .filter((host) => isActive(host, serviceName(service), this.now))
       .map(({ id }) => id)
-  }
-
-  #isActive(host: Host, service: ServiceName): boolean {
-    const lease = host.leases.get(service)
-    return lease !== undefined && lease.until > this.now && host.running.get(service) === lease.epoch
   }
 
   /** The activation epoch the service runs with on a node. */
@@ -429,9 +402,6 @@ export class World {
   }
 }
 
-/** What takes longer to start is ended and reported as failed. */
-const serviceTimeLimit = 3000
-
 const defaults = {
   seed: 1,
   lanDelay: 0.3,
@@ -439,6 +409,7 @@ const defaults = {
   witnessDelay: 15,
   diskDelay: 3,
   serviceDelay: 5,
+  netJitter: 0.2,
   jitter: 0,
   loss: 0,
 }

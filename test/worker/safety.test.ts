@@ -1,4 +1,4 @@
-/** What makes an object on Cloudflare safe to rely on (design 2.4 W1-W6), shown on the real one. */
+/** What makes an object on Cloudflare safe to rely on (SPEC W1 to W6), shown on the real one. */
 
 import { evictDurableObject } from "cloudflare:test"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"

@@ -1,5 +1,5 @@
 /**
- * A resource made of three programs (design 4). Start and stop are recorded operations; monitor changes nothing and
+ * A resource made of three programs (SPEC H7). Start and stop are recorded operations; monitor changes nothing and
  * is simply run. What each prints goes to the log.
  */
 import { spawn } from "node:child_process"

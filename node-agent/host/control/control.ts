@@ -1,5 +1,5 @@
 /**
- * The control process: witness, resources, health, log and local API (design 6). It may be slow, wedged or killed
+ * The control process: witness, resources, health, log and local API (SPEC H2). It may be slow, wedged or killed
  * without harm to the ring. When the real-time process is gone, however it went, its rights are going too: control
  * stops every service that is not known to be stopped, and ends.
  */

@@ -1,0 +1,99 @@
+/**
+ * The services of the world's machines and the process that starts and stops them. What it does takes time, may fail,
+ * and is lost if that process ends; the services themselves run on.
+ */
+import type { NodeEffect } from "../../node-agent/core/effects.ts"
+import type { NodeEvent } from "../../node-agent/core/events.ts"
+import type { NodeId, ServiceName } from "../../protocol/units.ts"
+import { type Host, trueTime } from "./world-host.ts"
+import type { Oracle } from "./world-oracle.ts"
+
+type ServiceEffect = NodeEffect & { readonly kind: "start-service" | "stop-service" | "write-lease" }
+
+/** What the services need of the world around them. */
+interface Surroundings {
+  now(): number
+  /** Dropped if the agent's process has ended by then. */
+  after(host: Host, delay: number, run: () => void): void
+  tell(id: NodeId, event: NodeEvent): void
+}
+
+/** What takes longer to start is ended and reported as failed. */
+const timeLimit = 3000
+
+export class WorldServices {
+  /** All as `node:service`: fails to start, never comes up, cannot be stopped. */
+  readonly failing = new Set<string>()
+  readonly hanging = new Set<string>()
+  readonly stopFailing = new Set<string>()
+  readonly #around: Surroundings
+  readonly #oracle: Oracle
+  readonly #delay: () => number
+
+  constructor(around: Surroundings, oracle: Oracle, delay: () => number) {
+    this.#around = around
+    this.#oracle = oracle
+    this.#delay = delay
+  }
+
+  carryOut(host: Host, effect: ServiceEffect): void {
+    switch (effect.kind) {
+      case "start-service":
+        this.#byControl(host, this.#delay(), () => this.#start(host, effect))
+        break
+      case "stop-service":
+        this.#byControl(host, this.#delay(), () => this.#stop(host, effect))
+        break
+      case "write-lease":
+        this.#writeLease(host, effect)
+    }
+  }
+
+  /** Dropped if the process that does it has ended by then. */
+  #byControl(host: Host, delay: number, run: () => void): void {
+    const { controlLife } = host
+    if (!host.control) return
+    this.#around.after(host, delay, () => {
+      if (host.controlLife === controlLife) run()
+    })
+  }
+
+  #start(host: Host, effect: ServiceEffect & { readonly kind: "start-service" }): void {
+    const name = `${host.id}:${effect.service}`
+    const fail = (reason: string) =>
+      this.#around.tell(host.id, { ...effect, kind: "service-start-failed", reason })
+    if (this.hanging.has(name)) this.#byControl(host, timeLimit, () => fail("time limit"))
+    else if (this.failing.has(name)) fail("told to fail")
+    else {
+      host.running.set(effect.service, effect.epoch)
+      this.#oracle.started(host, effect.service, this.#around.now())
+      this.#around.tell(host.id, { ...effect, kind: "service-started" })
+    }
+  }
+
+  #stop(host: Host, effect: ServiceEffect & { readonly kind: "stop-service" }): void {
+    if (this.stopFailing.has(`${host.id}:${effect.service}`)) {
+      this.#around.tell(host.id, { ...effect, kind: "service-stop-failed", reason: "told to fail" })
+      return
+    }
+    host.running.delete(effect.service)
+    this.#around.tell(host.id, { ...effect, kind: "service-stopped" })
+  }
+
+  #writeLease(host: Host, effect: ServiceEffect & { readonly kind: "write-lease" }): void {
+    const { service, deadline, epoch } = effect
+    if (deadline === undefined) {
+      host.leases.delete(service)
+      return
+    }
+    const now = this.#around.now()
+    host.leases.set(service, { from: now, until: trueTime(host, deadline), epoch })
+    this.#oracle.leased(host, service, now)
+  }
+}
+
+/** It runs, its lease file is ahead, and both are of one activation. */
+export function isActive(host: Host, service: ServiceName, now: number): boolean {
+  const lease = host.leases.get(service)
+  return lease !== undefined && lease.until > now && host.running.get(service) === lease.epoch
+}
