@@ -41,7 +41,6 @@ export const fence: Command = {
     return commandAgent(values["runtime-dir"], {
       kind: "fence-confirm",
       node: nodeId(node),
-      incarnation: undefined,
     })
   },
 }

@@ -24,7 +24,7 @@ export function onOperatorCommand(turn: Turn, request: number, command: Operator
   const concrete = inOwnTerms(node, command)
   const refusal = typeof concrete === "string" ? concrete : refusalOf(node, now, concrete)
   if (typeof concrete === "string" || refusal !== undefined) {
-    return answer(turn, request, { kind: "refused", reason: reasonOf(refusal), message: refusal ?? "" })
+    return answer(turn, request, { kind: "refused", reason: reasonOf(refusal), message: textOf(refusal) })
   }
   const number = node.operator.nextNumber
   node.operator = {
@@ -54,9 +54,10 @@ function inOwnTerms(node: NodeState, command: OperatorCommand): OperatorCommand 
     if (target.site !== node.self.site)
       return { kind: "ticket-move", ticket: service.ticket, to: target.site }
   }
-  if (command.kind === "fence-confirm" && command.incarnation === undefined) {
+  if (command.kind === "fence-confirm") {
     const known = node.peers.get(command.node)?.incarnation ?? assignedIncarnation(node, command.node)
-    return { ...command, incarnation: known }
+    const mandates = [...node.tickets.values()].map(({ ticket, epoch }) => ({ ticket, epoch }))
+    return { ...command, incarnation: known, mandates }
   }
   return command
 }
@@ -93,6 +94,10 @@ function refusalOf(node: NodeState, now: Instant, command: OperatorCommand): str
 
 function reasonOf(refusal: string | undefined): string {
   return refusal?.split(":")[0] ?? "refused"
+}
+
+function textOf(refusal: string | undefined): string {
+  return refusal?.slice(refusal.indexOf(":") + 1).trim() ?? ""
 }
 
 function answer(turn: Turn, request: number, result: CommandResult): void {

@@ -8,7 +8,7 @@ import { voiceLease } from "../../protocol/lease.ts"
 import { earliest, epoch, type Instant } from "../../protocol/units.ts"
 import { driveMandates, moveOf, nextMandateWork, releaseMandate } from "./mandate.ts"
 import { memoWritten, type Plan, performWaitingActs } from "./memo.ts"
-import { type Placement, placementOf } from "./placement.ts"
+import { isSettled, type Placement, placementOf } from "./placement.ts"
 import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
 import type { NodeState } from "./state.ts"
@@ -87,13 +87,13 @@ function giveMandatesUp(turn: Turn): void {
   for (const state of node.tickets.values()) {
     const next = moveOf(node, state.ticket)
     if (next === undefined || !hasMandate(node, state, now)) continue
-    const services = node.config.services
-      .filter((service) => service.ticket === state.ticket)
-      .map((service) => service.name)
+    const services = node.config.services.filter((service) => service.ticket === state.ticket)
+    const names = services.map((service) => service.name)
     const running = node.ordered.services.some(
-      (record) => services.includes(record.service) && record.assignment !== undefined,
+      (record) => names.includes(record.service) && record.assignment !== undefined,
     )
-    if (!running && beginAct(node, `release:${state.ticket}`)) releaseMandate(turn, state, next)
+    const stopped = services.every((service) => isSettled(node, service, now))
+    if (!running && beginAct(node, `release:${state.ticket}`)) releaseMandate(turn, state, { next, stopped })
   }
 }
 

@@ -3,7 +3,15 @@
  * last handling in R; by then every right that any member ever had in R is over. Debts are carried from view to
  * view as remaining durations until their time is over.
  */
-import { after, elapsed, type Instant, instant, type Millis, millis, type NodeId } from "../../protocol/units.ts"
+import {
+  after,
+  elapsed,
+  type Instant,
+  instant,
+  type Millis,
+  millis,
+  type NodeId,
+} from "../../protocol/units.ts"
 
 export interface Debt {
   /** `ringKey` of the ring that was left, or `boot.<node>.<incarnation>`. */

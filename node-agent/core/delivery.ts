@@ -11,7 +11,7 @@ import { enterGather } from "./membership.ts"
 import { adoptMemo, collectMemo } from "./memo.ts"
 import { type Message, parseMessage } from "./messages.ts"
 import { applyOrdered, type Ordering } from "./ordered.ts"
-import { adoptPin } from "./pin.ts"
+import { adoptPin, adoptStranger } from "./pin.ts"
 import { afterPledge, afterUnpledge, storePledge } from "./pledges.ts"
 import type { NodeState } from "./state.ts"
 import { storeVoiceEpoch } from "./stored.ts"
@@ -65,7 +65,7 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
     case "unpledge":
       afterUnpledge(turn, value)
       if (value.site === turn.node.self.site && message.origin === turn.node.self.id) {
-        announceRelease(turn, value.ticket, value.epoch, value.next)
+        announceRelease(turn, value.ticket, value.epoch, value)
       }
       return
     case "assign":
@@ -82,6 +82,8 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
       return value.node === turn.node.self.id ? acknowledge(turn, value.number) : undefined
     case "pin":
       return adoptPin(turn, value.witness)
+    case "accept":
+      return adoptStranger(turn, value.witness, value.wait)
     case "departing":
       return noteDeparting(turn, message.origin)
     case "departed":

@@ -3,6 +3,7 @@
 import type { ClockSource } from "../../protocol/health.ts"
 import type { Reply } from "../../protocol/summaries.ts"
 import type {
+  Epoch,
   Incarnation,
   Millis,
   NodeId,
@@ -33,9 +34,15 @@ export type OperatorCommand =
    * The operator vouches that the node, up to this incarnation, no longer acts (SPEC S5). `undefined`: the incarnation
    * this node knows of; filled in before it is ordered.
    */
-  | { readonly kind: "fence-confirm"; readonly node: NodeId; readonly incarnation: Incarnation | undefined }
+  | ({ readonly kind: "fence-confirm"; readonly node: NodeId } & Partial<Vouched>)
   /** Believe the witness object seen now, although another one was pinned (SPEC W6). */
   | { readonly kind: "witness-accept" }
+
+/** What a confirmation vouches for: starts up to this one, and takeovers at these mandate epochs. */
+export interface Vouched {
+  readonly incarnation: Incarnation
+  readonly mandates: readonly { readonly ticket: Ticket; readonly epoch: Epoch }[]
+}
 
 export type NodeEvent =
   | { readonly kind: "datagram-received"; readonly link: LinkId; readonly bytes: Uint8Array }

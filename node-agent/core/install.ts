@@ -93,7 +93,7 @@ function mergedState(
   const { sequence, representative } = ring.id
   const entitled = viewStanding(turn.node.config, turn.node.self.site, ring.members).kind === "majority-alone"
   const number = entitled ? { voice: voiceEpoch, ring: sequence, representative, seq } : state.number
-  return { ...state, voiceEpoch, services: continued, number }
+  return { ...state, voiceEpoch, services: continued, confirmations: [], number }
 }
 
 /** The union of what former members hold of their view beyond `delivered`, as far as it is without gap. */

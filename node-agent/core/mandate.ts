@@ -31,9 +31,41 @@ const requestsMax = 24
 export function driveMandates(turn: Turn): void {
   const { node, now } = turn
   for (const state of node.tickets.values()) {
-    if (!needsMandate(node, state.ticket) || !wantsToClaim(turn, state) || state.nextClaim > now) continue
-    claim(turn, state)
+    if (!needsMandate(node, state.ticket)) continue
+    if (!wantsToClaim(turn, state)) {
+      if (state.claimingSince !== undefined)
+        updateTicket(node, state.ticket, () => ({ claimingSince: undefined }))
+      continue
+    }
+    if (state.nextClaim > now) continue
+    if (claimsInVain(node, state, now)) standBack(turn, state)
+    else claim(turn, state)
   }
+}
+
+/** Renewals without a majority after which a site stops claiming, so that two claimants cannot block each other. */
+const patience = { first: 4, others: 2 }
+
+function claimsInVain(node: NodeState, state: TicketState, now: Instant): boolean {
+  if (state.claimingSince === undefined || hasMandate(node, state, now)) return false
+  const renewals = rankOf(node, state) === 0 ? patience.first : patience.others
+  return elapsed(state.claimingSince, now) > renewals * node.config.timings.renewal
+}
+
+/** Its own vote is free again for the other claimant; what was gathered for this epoch is void. */
+function standBack(turn: Turn, state: TicketState): void {
+  const { node, now } = turn
+  const { renewal } = node.config.timings
+  const holdOff = after(now, millis(2 * (rankOf(node, state) + 1) * renewal))
+  updateTicket(node, state.ticket, () => ({ holdOff, claimingSince: undefined, nextClaim: holdOff }))
+  const { ticket, epoch: at } = state
+  order(turn, { kind: "unpledge", ticket, site: node.self.site, epoch: at, stopped: false, next: undefined })
+}
+
+/** Position among the ticket's sites: the first is preferred. */
+function rankOf(node: NodeState, state: TicketState): number {
+  const sites = node.config.tickets.find((ticket) => ticket.name === state.ticket)?.sites ?? []
+  return Math.max(0, sites.indexOf(node.self.site))
 }
 
 /** Renewing, or worth trying: free to vote for itself, its turn has come, and a majority may be had. */
@@ -57,12 +89,21 @@ export function moveOf(node: NodeState, ticket: Ticket): SiteId | undefined {
   return to === node.self.site ? undefined : to
 }
 
-/** Sites claim in the ticket's order of preference, one stagger apart, from when another holder was last seen. */
+/** Heartbeats of the other sites that must be missing before a holder seen in them counts as gone. */
+const heartbeatsMissing = 3
+
+/** Sites claim in the ticket's order of preference, one stagger apart, from when no other holder is seen any more. */
 function claimFrom(node: NodeState, state: TicketState): Instant {
+  const { claimStagger, wanHeartbeat } = node.config.timings
+  const wait = millis(rankOf(node, state) * claimStagger)
   const sites = node.config.tickets.find((ticket) => ticket.name === state.ticket)?.sites ?? []
-  const rank = Math.max(0, sites.indexOf(node.self.site))
-  const from = state.otherSeen ?? node.view?.activateAt ?? instant(Number.POSITIVE_INFINITY)
-  return after(from, millis(rank * node.config.timings.claimStagger))
+  const bound =
+    state.pledge !== undefined && state.pledge.site !== node.self.site ? state.pledge.until : undefined
+  // Of three sites two become free at the same time: the better one goes first.
+  if (sites.length > 2 && bound !== undefined) return after(bound, wait)
+  if (state.otherSeen !== undefined)
+    return after(state.otherSeen, millis(heartbeatsMissing * wanHeartbeat + wait))
+  return after(node.view?.activateAt ?? instant(Number.POSITIVE_INFINITY), wait)
 }
 
 function votesInReach(turn: Turn, state: TicketState): number {
@@ -95,6 +136,7 @@ function claim(turn: Turn, state: TicketState): void {
     epoch: at,
     heardEpoch: epoch(Math.max(at, state.heardEpoch)),
     nextClaim: after(now, node.config.timings.renewal),
+    claimingSince: held ? undefined : (state.claimingSince ?? now),
   }))
   if (!held) node.witness = { ...node.witness, urgent: true }
   for (const voter of mandateVoters(node.config, state.ticket)) {
@@ -206,12 +248,19 @@ export function trackMandates(turn: Turn): void {
   }
 }
 
-/** Coordinator: everything of the ticket has stopped here, the mandate goes to the site the operator named. */
-export function releaseMandate(turn: Turn, state: TicketState, next: SiteId): void {
+/**
+ * Coordinator: nothing of the ticket runs here, the mandate goes to the site the operator named. `stopped` says that no
+ * owner anywhere can act any more; without it the next site needs its own proofs.
+ */
+export function releaseMandate(
+  turn: Turn,
+  state: TicketState,
+  { next, stopped }: { readonly next: SiteId; readonly stopped: boolean },
+): void {
   const { node, now } = turn
   const { ticket, epoch: at } = state
   updateTicket(node, ticket, () => ({ holdOff: after(now, millis(3 * node.config.timings.claimStagger)) }))
-  order(turn, { kind: "unpledge", ticket, site: node.self.site, epoch: at, stopped: true, next })
+  order(turn, { kind: "unpledge", ticket, site: node.self.site, epoch: at, stopped, next })
 }
 
 /** All members know that it is given up: now the voters may. */
@@ -219,7 +268,7 @@ export function announceRelease(
   turn: Turn,
   ticket: Ticket,
   at: TicketState["epoch"],
-  next: SiteId | undefined,
+  release: { readonly stopped: boolean; readonly next: SiteId | undefined },
 ): void {
   const { node } = turn
   const site = node.self.site
@@ -228,8 +277,8 @@ export function announceRelease(
     site,
     ticket,
     epoch: at,
-    stopped: true,
-    next: next ?? null,
+    stopped: release.stopped,
+    next: release.next ?? null,
   })
   const name = mandateLease(ticket)
   node.witness = {
@@ -237,7 +286,7 @@ export function announceRelease(
     urgent: true,
     releases: [
       ...node.witness.releases,
-      { kind: "release", name, epoch: at, by: { kind: "site", site }, stopped: true },
+      { kind: "release", name, epoch: at, by: { kind: "site", site }, stopped: release.stopped },
     ],
   }
 }

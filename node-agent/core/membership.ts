@@ -22,9 +22,9 @@ import {
 } from "../../protocol/units.ts"
 import { votesOf } from "../../protocol/votes.ts"
 import { debtOfRing, stillRunning } from "./debts.ts"
-import { agreed, ascending, proposalOf, sameMembers } from "./gather.ts"
+import { agreed, ascending, proposalOf } from "./gather.ts"
 import { parseMessage } from "./messages.ts"
-import { clearHoldOff, heardNow, holdOff, isHeldOff, reachableOutsiders } from "./peers.ts"
+import { heardNow, holdOff, isHeldOff, noteJoined, reachableOutsiders } from "./peers.ts"
 import { pledgeRecovered } from "./pledges.ts"
 import { createRing, firstToken } from "./ring.ts"
 import { noteSequence } from "./sequence.ts"
@@ -126,8 +126,8 @@ function reasonToGather(
   if (ring === undefined || peer === undefined) return "join-without-ring"
   if (ring.members.includes(from)) {
     if (ring.incarnations.get(from) !== incarnation) return "member-restarted"
-    const sentBeforeRing = frame.sequence < ring.id.sequence || sameMembers(frame.proposal, ring.members)
-    return sentBeforeRing ? undefined : "member-left"
+    // Sent before its sender heard of this ring. A higher sequence: it left the ring, or cannot take it up.
+    return frame.sequence < ring.id.sequence ? undefined : "member-left"
   }
   if (isHeldOff(node, peer, now) || node.membership.kind !== "operational") return undefined
   const hearsAll = ring.members.every((member) => frame.hears.some((heard) => heard.node === member))
@@ -272,7 +272,7 @@ function commit(turn: Turn, gather: Gather, frame: CommitFrame): void {
 function holdOffTheLost(turn: Turn, gather: Gather, members: readonly NodeId[]): void {
   const { node, now } = turn
   for (const peer of node.peers.values()) {
-    if (members.includes(peer.node.id)) clearHoldOff(node, peer.node.id)
+    if (members.includes(peer.node.id)) noteJoined(node, peer.node.id)
     else if (gather.joins.has(peer.node.id) || gather.reason === "outsider") holdOff(node, peer.node.id, now)
   }
 }

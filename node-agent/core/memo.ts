@@ -93,9 +93,9 @@ export function noteStoredMemo(
   const { offered, stored: before } = node.view?.memo ?? {}
   const ours = stored.text === "" || stored.text === offered || stored.text === before?.text
   updateView(node, (view) => ({ memo: { ...view.memo, stored, offered: undefined } }))
-  node.memoVersion = stored.version
+  if (ours) node.memoVersion = stored.version
   if (ours || !beginAct(node, "memo")) return
-  for (const piece of piecesOf("memo", stored.text)) order(turn, piece)
+  for (const piece of piecesOf("memo", `${stored.version} ${stored.text}`)) order(turn, piece)
 }
 
 /** One more piece of a memo told by the coordinator; the whole text once it is complete. */
@@ -117,14 +117,17 @@ export function collectMemo(turn: Turn, origin: NodeId, piece: Piece<"memo"> & M
  * Takes over what the memo knows. Its pledges count as renewed now, those with known numbers too; its state counts if it
  * is newer than ours, plans as assignments that may have been acted upon.
  */
-export function adoptMemo(turn: Turn, text: string): void {
+export function adoptMemo(turn: Turn, told: string): void {
   const { node } = turn
   endAct(node, "memo")
-  const memo = parseMemo(text)
+  const [, version, text] = /^(\d+) (.*)$/.exec(told) ?? []
+  const memo = text === undefined ? undefined : parseMemo(text)
   if (memo === undefined) {
-    log(turn, "error", "memo-malformed", { bytes: text.length })
+    log(turn, "error", "memo-malformed", { bytes: told.length })
     return
   }
+  // Only now its content is known: a claim may overwrite this version.
+  node.memoVersion = Number(version)
   for (const { ticket, pledgeNumber, releasedEpoch } of memo.tickets) {
     updateTicket(node, ticket, (state) => ({
       pledgeNumber: Math.max(state.pledgeNumber, pledgeNumber),

@@ -3,7 +3,7 @@
  * on the wire; a payload that does not parse is dropped and counted, by every member alike.
  */
 import { err, ok, type Result } from "../../protocol/result.ts"
-import type { Epoch, Incarnation, NodeId, ServiceName, SiteId, Ticket } from "../../protocol/units.ts"
+import type { Epoch, Incarnation, Millis, NodeId, ServiceName, SiteId, Ticket } from "../../protocol/units.ts"
 import type { OperatorCommand } from "./events.ts"
 import type { Phase } from "./state.ts"
 
@@ -61,6 +61,8 @@ export type Message =
   | { readonly kind: "recorded"; readonly node: NodeId; readonly number: number }
   /** The witness object that the origin believes, told at its first contact: nobody has to find it out again. */
   | { readonly kind: "pin"; readonly witness: string }
+  /** An operator accepted another object: believed by all members, claimed from only after `wait` (SPEC W6). */
+  | { readonly kind: "accept"; readonly witness: string; readonly wait: Millis }
   /** The origin is about to leave and wants its services moved. */
   | { readonly kind: "departing" }
   /** The origin runs nothing, exercises nothing on this ring any more, and leaves now. */
@@ -104,6 +106,7 @@ const kinds: Readonly<
   voice: { epoch: "number" },
   recorded: { node: "number", number: "number" },
   pin: { witness: "string" },
+  accept: { witness: "string", wait: "number" },
   departing: {},
   departed: {},
   coordinator: { node: "number" },

@@ -31,6 +31,7 @@ export function initialState(config: ClusterConfig): OrderedState {
       preferred: undefined,
       summoned: false,
       failures: [],
+      provenAt: epoch(0),
     })),
     moves: [],
     confirmations: [],
@@ -63,7 +64,12 @@ function reduce(state: OrderedState, message: Message, at: Ordering): OrderedSta
       const assignment: Assignment = { owner, incarnation, epoch: activation, revoked: false }
       const voiceEpoch = epoch(Math.max(state.voiceEpoch, message.voice))
       return {
-        ...withService(state, message.service, (record) => ({ ...record, assignment, summoned: false })),
+        ...withService(state, message.service, (record) => ({
+          ...record,
+          assignment,
+          summoned: false,
+          provenAt: message.mandate,
+        })),
         voiceEpoch,
       }
     }
@@ -85,6 +91,7 @@ function reduce(state: OrderedState, message: Message, at: Ordering): OrderedSta
     case "voice":
     case "recorded":
     case "pin":
+    case "accept":
     case "departing":
     case "departed":
     case "coordinator":
@@ -166,8 +173,9 @@ function obey(state: OrderedState, command: OperatorCommand): OrderedState {
         ],
       }
     case "fence-confirm": {
-      if (command.incarnation === undefined) return state
-      const confirmed = { node: command.node, incarnation: command.incarnation }
+      const { node, incarnation, mandates } = command
+      if (incarnation === undefined || mandates === undefined) return state
+      const confirmed = { node, incarnation, mandates }
       return {
         ...state,
         confirmations: [...state.confirmations.filter((entry) => entry.node !== command.node), confirmed],

@@ -40,6 +40,7 @@ export function nextPeerWork(node: NodeState): Instant | undefined {
 export function tickPeers(turn: Turn): void {
   const { node, now } = turn
   if (node.membership.kind === "booting" && node.durable.written === 0) return
+  forgive(turn)
   for (const peer of node.peers.values()) {
     if (peer.nextHello <= now) greet(turn, peer)
     if (isProbed(node, peer) && peer.nextProbe <= now) probe(turn, peer)
@@ -104,13 +105,29 @@ export function isHeldOff(node: NodeState, peer: Peer, now: Instant): boolean {
 export function holdOff(node: NodeState, id: NodeId, now: Instant): void {
   const peer = node.peers.get(id)
   if (peer === undefined) return
-  const delay = Math.min(holdOffMax, holdOffFirst * 2 ** peer.heldOff)
-  setPeer(node, id, { heldOff: peer.heldOff + 1, heldOffUntil: after(now, millis(delay)), answered: 0 })
+  setPeer(node, id, { heldOff: peer.heldOff + 1, heldOffUntil: after(now, delayOf(peer)), answered: 0 })
 }
 
-/** It is in the ring: forgiven, and what its answers from outside proved is over. */
-export function clearHoldOff(node: NodeState, id: NodeId): void {
-  setPeer(node, id, { heldOff: 0, heldOffUntil: undefined, answered: 0 })
+/** It is in the ring: what its answers from outside proved is over. Forgiven it is when the ring has lasted. */
+export function noteJoined(node: NodeState, id: NodeId): void {
+  setPeer(node, id, { answered: 0 })
+}
+
+/** A ring has lasted when it is as old as the delay its member would otherwise be held off for. */
+function forgive(turn: Turn): void {
+  const { node, now } = turn
+  const { membership, view } = node
+  if (membership.kind !== "operational" || view === undefined) return
+  for (const peer of node.peers.values()) {
+    const lasted = elapsed(membership.since, now) > delayOf(peer)
+    if (peer.heldOff > 0 && lasted && view.members.includes(peer.node.id)) {
+      setPeer(node, peer.node.id, { heldOff: 0, heldOffUntil: undefined })
+    }
+  }
+}
+
+function delayOf(peer: Peer): Millis {
+  return millis(Math.min(holdOffMax, holdOffFirst * 2 ** peer.heldOff))
 }
 
 /** A sealed frame of `from` came in: it is heard. */

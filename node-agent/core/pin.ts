@@ -4,6 +4,7 @@
  */
 import type { LeaseSummary } from "../../protocol/lease.ts"
 import type { Reply } from "../../protocol/summaries.ts"
+import { after, type Millis, millis, stretched } from "../../protocol/units.ts"
 import { order } from "./ring.ts"
 import type { NodeState } from "./state.ts"
 import { log, persist, report, type Turn } from "./turn.ts"
@@ -45,7 +46,9 @@ function quarantine(turn: Turn, stranger: string, reason: string): boolean {
   const { node } = turn
   if (node.witness.quarantine !== reason)
     report(turn, "critical", "witness-quarantined", stranger.slice(0, 8), reason)
-  node.witness = { ...node.witness, stranger, quarantine: reason }
+  const same = node.witness.stranger === stranger && node.witness.quarantine === reason
+  const strangerSince = same ? node.witness.strangerSince : turn.now
+  node.witness = { ...node.witness, stranger, quarantine: reason, strangerSince }
   return false
 }
 
@@ -57,14 +60,28 @@ function pinTo(turn: Turn, witness: string): void {
   log(turn, "info", "witness-pinned", { witness: witness.slice(0, 8) })
 }
 
-/** The operator's word: believe the object seen now. */
+/**
+ * The operator's word: believe the object seen now. What it calls vacant may still be held by the grace of the one before;
+ * its holders' deadlines are over one TTL' after the new one was first seen, and nothing is claimed before.
+ */
 export function acceptStranger(turn: Turn): boolean {
   const { node } = turn
-  const { stranger } = node.witness
-  if (stranger === undefined) return false
-  node.witness = { ...node.witness, watches: new Map() }
-  pinTo(turn, stranger)
+  const { stranger, strangerSince } = node.witness
+  if (stranger === undefined || strangerSince === undefined) return false
+  const { voiceTtl, mandateTtl, rho } = node.config.timings
+  const longest = stretched(millis(Math.max(voiceTtl, mandateTtl)), rho)
+  const wait = millis(Math.max(0, strangerSince + longest - turn.now))
+  adoptStranger(turn, stranger, wait)
+  order(turn, { kind: "accept", witness: stranger, wait })
   return true
+}
+
+/** Believed from now on; no claim is made for `wait`. */
+export function adoptStranger(turn: Turn, witness: string, wait: Millis): void {
+  const { node, now } = turn
+  if (node.witness.pin === witness && node.witness.quarantine === undefined) return
+  node.witness = { ...node.witness, watches: new Map(), believeFrom: after(now, wait) }
+  pinTo(turn, witness)
 }
 
 /** A node that has no pin, or lost it with its record, gets it from a member that has one. */

@@ -3,7 +3,7 @@
  * takeover needs one proof for every absent node that may own the service; a service without proof is blocked and loud.
  */
 import type { ServiceConfig } from "../../protocol/cluster.ts"
-import { after, type Epoch, type Instant, instant, type NodeId } from "../../protocol/units.ts"
+import { after, type Epoch, type Instant, instant, type NodeId, stretched } from "../../protocol/units.ts"
 import { nobodyToStart } from "./activations.ts"
 import { moveOf } from "./mandate.ts"
 import { hasMandate, needsMandate } from "./rights.ts"
@@ -109,10 +109,11 @@ function proven(node: NodeState, situation: Situation, target: NodeId): Placemen
   const suspects = nodesToProve(node, situation)
   if (suspects.length === 0) return { kind: "assign", node: target }
   if (service.proof.kind === "self-lease") {
-    const at = after(rightsOver(node, situation), service.proof.margin)
+    const margin = stretched(service.proof.margin, node.config.timings.rho)
+    const at = after(rightsOver(node, situation), margin)
     return now >= at ? { kind: "assign", node: target } : { kind: "wait", node: target, at }
   }
-  const open = suspects.filter((suspect) => !isConfirmed(node, situation.record, suspect))
+  const open = suspects.filter((suspect) => !isConfirmed(node, situation, suspect))
   return open.length === 0 ? { kind: "assign", node: target } : { kind: "blocked", nodes: open }
 }
 
@@ -144,9 +145,26 @@ function nodesToProve(node: NodeState, { service, record, ticket, view }: Situat
   return mandateIsNew ? [...unprovenLocal, ...remote] : unprovenLocal
 }
 
-function isConfirmed(node: NodeState, record: ServiceRecord, suspect: NodeId): boolean {
+/** An operator vouched in this view for this start of the node and, where a mandate is needed, at its present epoch. */
+function isConfirmed(node: NodeState, { record, ticket }: Situation, suspect: NodeId): boolean {
   const needed = record.assignment?.owner === suspect ? record.assignment.incarnation : 0
-  return node.ordered.confirmations.some((entry) => entry.node === suspect && entry.incarnation >= needed)
+  return node.ordered.confirmations.some(
+    (entry) =>
+      entry.node === suspect &&
+      entry.incarnation >= needed &&
+      entry.mandates.some((vouched) => vouched.ticket === ticket.ticket && vouched.epoch === ticket.epoch),
+  )
+}
+
+/** No earlier owner of the service can act any more: it was assigned at this epoch, or there is nobody to prove. */
+export function isSettled(node: NodeState, service: ServiceConfig, now: Instant): boolean {
+  const record = node.ordered.services.find((each) => each.service === service.name)
+  const ticket = node.tickets.get(service.ticket)
+  const { view } = node
+  if (record === undefined || ticket === undefined || view === undefined || record.assignment !== undefined)
+    return false
+  const proven = record.provenAt === ticket.epoch && ticket.epoch > 0
+  return proven || nodesToProve(node, { service, record, ticket, view, now }).length === 0
 }
 
 /** Members whose configuration differs lock all services (SPEC S11): nothing is ordered until they agree. */

@@ -72,6 +72,7 @@ export function afterPledge(turn: Turn, origin: NodeId, message: PledgeMessage):
   if (bound !== undefined && bound.site !== site) {
     // Never expected from one coordinator at a time; a vote bound elsewhere is not given again.
     log(turn, "error", "pledge-conflict", { ticket, bound: bound.site, asked: site })
+    updateTicket(node, ticket, (state) => (state.ordering?.number === number ? { ordering: undefined } : {}))
     return
   }
   notePledge(turn, message)
@@ -129,6 +130,7 @@ export function afterUnpledge(turn: Turn, message: Message & { readonly kind: "u
 /** What the members of a new view know: highest numbers and epochs; obligations from now, rights from our own leaving. */
 export function mergeTickets(turn: Turn, reports: readonly Report[], leftAt: Instant): void {
   const { node } = turn
+  for (const { name } of node.config.tickets) updateTicket(node, name, () => ({ ordering: undefined }))
   for (const told of reports.flatMap((report) => report.tickets)) {
     updateTicket(node, told.ticket, (state) => ({
       knownEpoch: maxEpoch(state.knownEpoch, told.knownEpoch),

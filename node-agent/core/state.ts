@@ -22,7 +22,7 @@ import type {
 import type { ViewStanding } from "../../protocol/votes.ts"
 import type { Debt } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
-import type { OperatorCommand } from "./events.ts"
+import type { OperatorCommand, Vouched } from "./events.ts"
 import type { Join } from "./gather.ts"
 import type { Random } from "./random.ts"
 import type { Sessions } from "./session.ts"
@@ -271,7 +271,8 @@ export interface OrderedState {
   readonly voiceEpoch: Epoch
   readonly services: readonly ServiceRecord[]
   readonly moves: readonly { readonly ticket: Ticket; readonly site: SiteId }[]
-  readonly confirmations: readonly { readonly node: NodeId; readonly incarnation: Incarnation }[]
+  /** Of this view: a new one begins without, for the node may have acted since. */
+  readonly confirmations: readonly ({ readonly node: NodeId } & Vouched)[]
   /** The highest operator command delivered, for each origin. */
   readonly commands: readonly {
     readonly node: NodeId
@@ -289,6 +290,8 @@ export interface ServiceRecord {
   /** In manual mode: an operator asked for the next start. */
   readonly summoned: boolean
   readonly failures: readonly { readonly node: NodeId; readonly count: number }[]
+  /** Mandate epoch of the last assignment: it was made on proof that no earlier owner acts. */
+  readonly provenAt: Epoch
 }
 
 export interface Assignment {
@@ -320,6 +323,8 @@ export interface TicketState {
   /** The epoch this site claims or holds; 0: none. */
   readonly epoch: Epoch
   readonly gainedAt: Instant | undefined
+  /** Since when it claims in vain; undefined while it does not claim, or holds it. */
+  readonly claimingSince: Instant | undefined
   /** When another holder was last known to be there; undefined: never. */
   readonly otherSeen: Instant | undefined
   readonly nextClaim: Instant
@@ -403,6 +408,10 @@ export interface WitnessState {
   /** The object seen now, while it is not believed. */
   readonly stranger: string | undefined
   readonly quarantine: string | undefined
+  /** First reply of that object: leases of the one before it cannot outlive its own TTL from here. */
+  readonly strangerSince: Instant | undefined
+  /** No claim is made before then: an accepted object knows nothing of the leases of the one before (SPEC W6). */
+  readonly believeFrom: Instant | undefined
   readonly watches: ReadonlyMap<LeaseName, Watch>
   readonly releases: readonly LeaseClaim[]
   readonly lastReply: Instant | undefined

@@ -207,7 +207,7 @@ function peerStatus(node: NodeState, peer: Peer, now: Instant): NodeStatus["peer
     memory_pressure_percent: peer.health?.memoryPressurePercent,
     clock_deviation_us: peer.health?.clockDeviationMicros,
     clock_source: peer.health?.clockSource,
-    lateness_ms: peer.health?.lateness,
+    lateness_ms: peer.health === undefined ? undefined : Math.round(peer.health.lateness),
     uplink: peer.health?.uplink,
     configuration_agrees:
       peer.health === undefined ? undefined : peer.health.configChecksum === node.health.configChecksum,

@@ -11,6 +11,7 @@ export function updateView(node: NodeState, change: (view: View) => Partial<View
 export function entitle(turn: Turn, at: Epoch): void {
   const { node } = turn
   updateView(node, () => ({ entitled: true }))
+  node.voiceRing = node.view?.ring.sequence ?? node.voiceRing
   node.ordered = { ...node.ordered, voiceEpoch: at > node.ordered.voiceEpoch ? at : node.ordered.voiceEpoch }
 }
 
@@ -18,7 +19,8 @@ export function entitle(turn: Turn, at: Epoch): void {
 export function handOver(turn: Turn, from: NodeId, to: NodeId): void {
   const { node } = turn
   if (node.view?.coordinator !== from || !node.view.members.includes(to)) return
-  updateView(node, () => ({
+  updateView(node, (view) => ({
+    voice: { ...view.voice, own: false },
     coordinator: to,
     underWay: new Set(),
     memo: { stored: undefined, offered: undefined, acts: [] },

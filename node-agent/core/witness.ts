@@ -92,6 +92,7 @@ function post(turn: Turn, view: View, plans: readonly Plan[]): void {
 
 function claimsDue(turn: Turn, view: View, plans: readonly Plan[]): readonly LeaseClaim[] {
   const { node } = turn
+  if (node.witness.believeFrom !== undefined && node.witness.believeFrom > turn.now) return []
   const claims: (LeaseClaim | undefined)[] = [voiceClaim(turn, view, plans) ?? voiceRelease(node, view, turn)]
   for (const state of node.tickets.values()) {
     const release = node.witness.releases.find((each) => each.name === mandateLease(state.ticket))
@@ -250,7 +251,6 @@ function onVoice(
   updateView(node, () => ({
     voice: { deadline, own: true, epoch: answer.epoch, grantedAt: view.voice.grantedAt ?? now },
   }))
-  node.voiceRing = view.ring.sequence
   storeVoiceEpoch(turn, answer.epoch)
   if (first) order(turn, { kind: "voice", epoch: answer.epoch })
   noteStoredMemo(turn, answer.memo)

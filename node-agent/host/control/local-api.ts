@@ -144,7 +144,7 @@ export function parseCommand(text: string): OperatorCommand | undefined {
         : undefined
     case "fence-confirm":
       return "node" in value && isNodeNumber(value.node)
-        ? { kind: "fence-confirm", node: nodeId(value.node), incarnation: undefined }
+        ? { kind: "fence-confirm", node: nodeId(value.node) }
         : undefined
     case "witness-accept":
       return { kind: "witness-accept" }
