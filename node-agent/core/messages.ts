@@ -5,6 +5,7 @@
 import { err, ok, type Result } from "../../protocol/result.ts"
 import type { Epoch, Incarnation, Millis, NodeId, ServiceName, SiteId, Ticket } from "../../protocol/units.ts"
 import type { OperatorCommand } from "./events.ts"
+import { asciiJson, parseShaped } from "./shaped.ts"
 import type { Phase } from "./state.ts"
 
 export type Message =
@@ -119,29 +120,14 @@ export function encodeMessage(message: Message): string {
   return asciiJson(message)
 }
 
-/** JSON in printable ASCII: everything else is escaped. */
-export function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  )
-}
-
 /** Members are not Byzantine and run one configuration, so the shape is checked, not every value. */
 export function parseMessage(
   payload: string,
 ): Result<Message, { readonly kind: "malformed"; readonly detail: string }> {
   const piece = /^(report|memo) (\d{1,2}) (\d{1,2}) /.exec(payload)
   if (piece !== null) return parsePiece(payload, piece)
-  const value = parseJson(payload)
-  if (typeof value !== "object" || value === null || !("kind" in value)) return malformed("no kind")
-  const fields = kinds[value.kind as keyof typeof kinds]
-  if (fields === undefined) return malformed(`unknown kind ${String(value.kind)}`)
-  for (const [name, type] of Object.entries(fields)) {
-    const found = (value as Record<string, unknown>)[name]
-    if (typeof found !== type || found === null) return malformed(`${name} is not a ${type}`)
-  }
-  return ok(value as Message)
+  const parsed = parseShaped(payload, kinds)
+  return parsed.kind === "error" ? malformed(parsed.error) : ok(parsed.value as Message)
 }
 
 function parsePiece(payload: string, match: RegExpExecArray): ReturnType<typeof parseMessage> {
@@ -149,16 +135,6 @@ function parsePiece(payload: string, match: RegExpExecArray): ReturnType<typeof 
   const [part, parts] = [Number(partText), Number(partsText)]
   if (parts < 1 || parts > piecesMax || part >= parts) return malformed("no such piece")
   return ok({ kind: kind === "memo" ? "memo" : "report", part, parts, text: payload.slice(prefix.length) })
-}
-
-/** The value, or `undefined` if the text is not JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // Not JSON: the caller refuses it as malformed.
-    return undefined
-  }
 }
 
 function malformed(detail: string) {

@@ -36,10 +36,12 @@ const otherObject = "other-object"
 function hasFallen(turn: Turn, reply: Reply, lease: LeaseSummary): boolean {
   const { node } = turn
   const watch = node.witness.watches.get(lease.name)
+  if (watch === undefined) {
+    const stored = node.durable.state.witness?.highest.find((tag) => tag.name === lease.name)
+    return stored !== undefined && lease.epoch < stored.epoch
+  }
   const sent = node.witness.sent.get(reply.counter)?.at
-  const stored = node.durable.state.witness?.highest.find((tag) => tag.name === lease.name)
-  if (stored !== undefined && lease.epoch < stored.epoch) return true
-  return watch !== undefined && sent !== undefined && sent >= watch.since && isOlder(lease, watch)
+  return sent !== undefined && sent >= watch.since && isOlder(lease, watch)
 }
 
 function quarantine(turn: Turn, stranger: string, reason: string): boolean {

@@ -15,9 +15,10 @@ import {
   type Ticket,
 } from "../../protocol/units.ts"
 import { type ReportedDebt, reportDebts } from "./debts.ts"
-import { asciiJson, parseJson, piecesOf } from "./messages.ts"
+import { piecesOf } from "./messages.ts"
 import { compareNumbers, noNumber } from "./ordered.ts"
 import { order } from "./ring.ts"
+import { asciiJson, parseJson } from "./shaped.ts"
 import type { NodeState, OrderedState, Phase, StateNumber } from "./state.ts"
 import type { Turn } from "./turn.ts"
 

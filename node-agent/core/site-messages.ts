@@ -3,9 +3,9 @@
  * in printable ASCII inside sealed frames; the coordinator of a site speaks to every node of the others.
  */
 import { frameLimits } from "../../protocol/frame.ts"
-import { err, ok, type Result } from "../../protocol/result.ts"
+import { ok, type Result } from "../../protocol/result.ts"
 import type { Epoch, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
-import { asciiJson, parseJson } from "./messages.ts"
+import { asciiJson, parseShaped, type Shapes } from "./shaped.ts"
 import { log, send, type Turn } from "./turn.ts"
 
 export type SiteMessage =
@@ -44,7 +44,7 @@ export type SiteMessage =
       readonly next: SiteId | null
     }
 
-const shapes: Readonly<Record<SiteMessage["kind"], Readonly<Record<string, string>>>> = {
+const shapes: Readonly<Record<SiteMessage["kind"], Shapes[string]>> = {
   heartbeat: { site: "string", checksum: "string", members: "object", tickets: "object" },
   "pledge-request": { id: "number", ticket: "string", site: "string", epoch: "number" },
   "pledge-answer": {
@@ -74,13 +74,6 @@ export function sendToOtherSites(turn: Turn, message: SiteMessage): void {
 }
 
 export function parseSiteMessage(text: string): Result<SiteMessage, string> {
-  const value = parseJson(text)
-  if (typeof value !== "object" || value === null || !("kind" in value)) return err("no kind")
-  const shape = shapes[value.kind as SiteMessage["kind"]]
-  if (shape === undefined) return err(`unknown kind ${String(value.kind)}`)
-  const fields = value as Record<string, unknown>
-  const bad = Object.entries(shape).find(
-    ([name, type]) => typeof fields[name] !== type || fields[name] === null,
-  )
-  return bad === undefined ? ok(value as SiteMessage) : err(`${bad[0]} is not a ${bad[1]}`)
+  const parsed = parseShaped(text, shapes)
+  return parsed.kind === "error" ? parsed : ok(parsed.value as SiteMessage)
 }

@@ -1,6 +1,7 @@
 /** What `quorumbeat status` shows: a printable picture of one node's state, made at one instant. Decides nothing. */
 import { mandateLease } from "../../protocol/lease.ts"
 import { elapsed, type Instant, type NodeId, ringKey, type SiteId } from "../../protocol/units.ts"
+import { probeInterval } from "./peers.ts"
 import { configurationAgrees, type Placement, placementOf } from "./placement.ts"
 import { hasMandate, hasVoice, mandateUntil, needsMandate, voiceUntil } from "./rights.ts"
 import type { NodeState, Peer, ServiceRecord, TicketState } from "./state.ts"
@@ -193,7 +194,8 @@ function witnessStatus(node: NodeState, now: Instant): NodeStatus["witness"] {
 function peerStatus(node: NodeState, peer: Peer, now: Instant): NodeStatus["peers"][number] {
   const member = node.view?.members.includes(peer.node.id) ?? false
   const heard = peer.heard === undefined ? undefined : Math.round(elapsed(peer.heard, now))
-  const recent = heard !== undefined && heard < node.config.timings.wanSilent
+  const window = peer.sameSite ? 3 * probeInterval(node) : node.config.timings.wanSilent
+  const recent = heard !== undefined && heard < window
   const site = node.sites.get(peer.node.site)
   const named = site !== undefined && !site.silent && site.members.includes(peer.node.id)
   const alive = peer.sameSite ? member && node.ring !== undefined : named
