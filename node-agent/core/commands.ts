@@ -110,6 +110,8 @@ export function afterCommandDelivered(
   message: Message & { readonly kind: "command" },
 ): void {
   const { node } = turn
+  // Not applied, so not acknowledged: its origin orders it again once the view is entitled.
+  if (node.view?.entitled !== true) return
   report(turn, "info", "operator-command", message.command.kind, JSON.stringify(message.command))
   if (!memoNeeded(node)) {
     if (origin === node.self.id) acknowledge(turn, message.number)
@@ -127,7 +129,7 @@ export function acknowledge(turn: Turn, number: number): void {
   answer(turn, done.request, { kind: "done", message: `${done.command.kind} is ordered` })
 }
 
-/** In a new view: what the old one had ordered is acknowledged, the rest is ordered again. */
+/** In a new view, once it is entitled: what the old one had ordered is acknowledged, the rest is ordered again. */
 export function reorderCommands(turn: Turn): void {
   const { node } = turn
   const mine = node.ordered.commands.find(

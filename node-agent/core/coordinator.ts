@@ -72,6 +72,7 @@ function act(turn: Turn, placements: readonly Placed[], plans: readonly Plan[]):
 
 function assign(turn: Turn, service: ServiceConfig, to: Plan["node"]): void {
   const { node } = turn
+  if (mayHaveForgotten(turn)) return
   const incarnation = node.view?.incarnations.get(to)
   const ticket = node.tickets.get(service.ticket)
   if (incarnation === undefined || ticket === undefined || !beginAct(node, `assign:${service.name}`)) return
@@ -79,6 +80,14 @@ function assign(turn: Turn, service: ServiceConfig, to: Plan["node"]): void {
   const seen = node.witness.watches.get(voiceLease(node.self.site))?.epoch ?? 0
   const voice = epoch(Math.max(node.ordered.voiceEpoch, node.view?.voice.epoch ?? 0, seen))
   order(turn, { kind: "assign", service: service.name, node: to, incarnation, mandate, voice })
+}
+
+/** A member lost its record, and the witness has not told yet which voice epochs there were: they must not fall. */
+function mayHaveForgotten(turn: Turn): boolean {
+  const { node, now } = turn
+  const amnesiac = [...(node.view?.amnesia.values() ?? [])].some((until) => until > now)
+  const told = node.witness.watches.has(voiceLease(node.self.site))
+  return node.config.witness !== undefined && amnesiac && !told
 }
 
 /** An operator sent the ticket elsewhere: once nothing of it runs here, the mandate is released. */
@@ -92,8 +101,10 @@ function giveMandatesUp(turn: Turn): void {
     const running = node.ordered.services.some(
       (record) => names.includes(record.service) && record.assignment !== undefined,
     )
+    const starting = names.some((name) => node.view?.underWay.has(`assign:${name}`))
     const stopped = services.every((service) => isSettled(node, service, now))
-    if (!running && beginAct(node, `release:${state.ticket}`)) releaseMandate(turn, state, { next, stopped })
+    if (!running && !starting && beginAct(node, `release:${state.ticket}`))
+      releaseMandate(turn, state, { next, stopped })
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { OrderedMessage } from "../../protocol/frame.ts"
 import { afterAssignment, afterRevocation, notePhase } from "./activations.ts"
-import { acknowledge, afterCommandDelivered } from "./commands.ts"
+import { acknowledge, afterCommandDelivered, reorderCommands } from "./commands.ts"
 import { installView } from "./install.ts"
 import { announceRelease } from "./mandate.ts"
 import { enterGather } from "./membership.ts"
@@ -77,7 +77,7 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
     case "command":
       return afterCommandDelivered(turn, message.origin, value)
     case "voice":
-      return
+      return reorderCommands(turn)
     case "recorded":
       return value.node === turn.node.self.id ? acknowledge(turn, value.number) : undefined
     case "pin":

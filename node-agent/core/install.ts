@@ -10,7 +10,7 @@ import { reorderCommands } from "./commands.ts"
 import { activationInstant, mergeDebts } from "./debts.ts"
 import { enterGather } from "./membership.ts"
 import { parseMessage } from "./messages.ts"
-import { applyOrdered, compareNumbers, sameView } from "./ordered.ts"
+import { applyOrdered, compareNumbers, sameView, withPhase } from "./ordered.ts"
 import { adoptPin } from "./pin.ts"
 import { afterUnpledge, mergeTickets, pledgeRecovered } from "./pledges.ts"
 import { newestNumber, type Report, reportsOf } from "./report.ts"
@@ -50,7 +50,7 @@ export function installView(turn: Turn, seq: number): void {
   })
   tellChange(turn, before, node.view)
   reconcileActivations(turn)
-  reorderCommands(turn)
+  if (node.view.entitled) reorderCommands(turn)
 }
 
 function allHere(ring: Ring): boolean {
@@ -87,7 +87,11 @@ function mergedState(
     if (parsed.value.kind === "pledge") pledgeRecovered(turn, parsed.value)
     if (parsed.value.kind === "unpledge") afterUnpledge(turn, parsed.value)
   }
-  const continued = state.services.map((record) => continuedOrRevoked(record, ring, reports))
+  const broken = !isUnbroken(turn.node, reports)
+  const continued = state.services.map((record) => {
+    const told = withPhases(continuedOrRevoked(record, ring, reports), reports)
+    return broken ? { ...told, doubt: true } : told
+  })
   // Kept by each node across restarts: every view that speaks has a member that acted under the highest one (SPEC S8).
   const voiceEpoch = epoch(Math.max(...[...reports.values()].map(({ ordered }) => ordered.voiceEpoch)))
   const { sequence, representative } = ring.id
@@ -126,6 +130,19 @@ function continuedOrRevoked(
   return live === true ? record : { ...record, assignment: { ...assignment, revoked: true } }
 }
 
+/** What the members say of themselves; of who is away the last word stands. */
+function withPhases(
+  record: OrderedState["services"][number],
+  reports: ReadonlyMap<NodeId, Report>,
+): OrderedState["services"][number] {
+  let told = record
+  for (const [member, { phases }] of reports) {
+    const phase = phases.find((each) => each.service === record.service)?.phase
+    if (phase !== undefined) told = withPhase(told, member, phase)
+  }
+  return told
+}
+
 function viewOf(
   node: NodeState,
   ring: Ring,
@@ -142,9 +159,8 @@ function viewOf(
     activateAt,
     standing,
     coordinator: coordinatorOf(ring, reports),
-    unbroken: isUnbroken(node, reports),
     entitled: standing.kind === "majority-alone",
-    voice: { deadline: undefined, own: false, epoch: epoch(0), grantedAt: undefined },
+    voice: { deadline: undefined, own: false, epoch: epoch(0), grantedAt: undefined, waitedOut: true },
     phases: new Map([...reports].map(([member, each]) => [member, phasesOf(each)])),
     amnesia: new Map(
       [...reports].map(([member, each]) => [

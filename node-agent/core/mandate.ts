@@ -190,7 +190,7 @@ export function answerPledge(turn: Turn, from: NodeId, request: PledgeRequest): 
       })
     return
   }
-  const number = pledgeNumber(state, request, now)
+  const number = pledgeNumber(node, state, request, now)
   const { ticket, site, epoch: at, id } = request
   updateTicket(node, ticket, () => ({ ordering: { site, epoch: at, number } }))
   order(turn, { kind: "pledge", ticket, site, number, epoch: at, request: { node: from, id } })
@@ -219,12 +219,26 @@ function mayPledge(node: NodeState, now: Instant): boolean {
   )
 }
 
-/** The number of the pledge that is renewed, or one greater than any ever known. */
-function pledgeNumber(state: TicketState, request: PledgeRequest, now: Instant): number {
+/** The number of the pledge that is renewed, or one greater than any ever known and any an earlier view can have given. */
+function pledgeNumber(node: NodeState, state: TicketState, request: PledgeRequest, now: Instant): number {
   const { ordering } = state
   if (ordering !== undefined) return ordering.epoch === request.epoch ? ordering.number : ordering.number + 1
   const bound = boundTo(state, now)
-  return bound !== undefined && bound.epoch === request.epoch ? bound.number : state.pledgeNumber + 1
+  const renewed = bound !== undefined && bound.epoch === request.epoch && bound.number === state.pledgeNumber
+  return renewed ? bound.number : Math.max(state.pledgeNumber + 1, firstNumber(node))
+}
+
+/** Below 2^53: 19 bits of voice epoch, 24 of ring sequence, 10 for the pledges of one view. */
+const pledgesOfView = 2 ** 10
+const ringSequences = 2 ** 24
+
+/**
+ * Views that speak are ordered by voice epoch and ring sequence, and so are the numbers they give: a pledge that a broken
+ * view had ordered and nobody else received is never taken for a later view's.
+ */
+function firstNumber(node: NodeState): number {
+  const sequence = Math.min(node.view?.ring.sequence ?? 0, ringSequences - 1)
+  return (node.ordered.voiceEpoch * ringSequences + sequence) * pledgesOfView
 }
 
 /** Gained and lost, for every member alike: the instant of the gain starts the proofs (SPEC S3). */

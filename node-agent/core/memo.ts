@@ -136,12 +136,13 @@ export function adoptMemo(turn: Turn, told: string): void {
     }))
   }
   for (const pledge of memo.pledges) adoptPledge(turn, pledge.ticket, pledge, pledgeDuration(node))
-  const newer = compareNumbers(memo.state.changed, node.ordered.changed) > 0
+  const order = compareNumbers(memo.state.changed, node.ordered.changed)
+  const newer = order > 0
   const voiceEpoch = epoch(Math.max(memo.state.voiceEpoch, node.ordered.voiceEpoch))
   if (newer) node.ordered = { ...memo.state, voiceEpoch, number: node.ordered.number }
   node.ordered = {
     ...node.ordered,
-    services: node.ordered.services.map((record) => withPlan(record, memo.plans, newer)),
+    services: node.ordered.services.map((record) => (order < 0 ? record : withPlan(record, memo.plans))),
   }
   reconcileActivations(turn)
 }
@@ -150,10 +151,9 @@ export function adoptMemo(turn: Turn, told: string): void {
 function withPlan(
   record: OrderedState["services"][number],
   plans: readonly Plan[],
-  newer: boolean,
 ): OrderedState["services"][number] {
   const plan = plans.find((each) => each.service === record.service)
-  if (plan === undefined || !newer) return record
+  if (plan === undefined) return record
   const unknown = { owner: plan.node, incarnation: unknownIncarnation, epoch: "0.0.0.0", revoked: true }
   return { ...record, assignment: unknown }
 }

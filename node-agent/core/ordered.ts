@@ -7,7 +7,7 @@ import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { epoch, type NodeId, type ServiceName, type SiteId } from "../../protocol/units.ts"
 import type { OperatorCommand } from "./events.ts"
 import type { Message } from "./messages.ts"
-import type { Assignment, OrderedState, ServiceRecord, StateNumber } from "./state.ts"
+import type { Assignment, OrderedState, Phase, ServiceRecord, StateNumber } from "./state.ts"
 
 /** Where and by whom a message was ordered. */
 export interface Ordering extends StateNumber {
@@ -31,6 +31,8 @@ export function initialState(config: ClusterConfig): OrderedState {
       preferred: undefined,
       summoned: false,
       failures: [],
+      doubt: false,
+      unstopped: [],
       provenAt: epoch(0),
     })),
     moves: [],
@@ -68,6 +70,8 @@ function reduce(state: OrderedState, message: Message, at: Ordering): OrderedSta
           ...record,
           assignment,
           summoned: false,
+          doubt: false,
+          unstopped: [],
           provenAt: message.mandate,
         })),
         voiceEpoch,
@@ -101,10 +105,11 @@ function reduce(state: OrderedState, message: Message, at: Ordering): OrderedSta
 
 /** A stop told by the owner itself is the proof `released`; a failure counts against the node. */
 function afterPhase(
-  record: ServiceRecord,
+  before: ServiceRecord,
   message: Message & { readonly kind: "phase" },
   origin: NodeId,
 ): ServiceRecord {
+  const record = withPhase(before, origin, message.phase)
   const released =
     message.phase === "stopped" &&
     record.assignment?.owner === origin &&
@@ -112,6 +117,14 @@ function afterPhase(
   if (!released) return record
   const failures = message.failed ? counted(record, origin) : record.failures
   return { ...record, assignment: undefined, failures }
+}
+
+/** Notes whether a node is known to have stopped the service. */
+export function withPhase(record: ServiceRecord, node: NodeId, phase: Phase): ServiceRecord {
+  const listed = record.unstopped.includes(node)
+  if (listed === (phase !== "stopped")) return record
+  const others = record.unstopped.filter((each) => each !== node)
+  return { ...record, unstopped: listed ? others : [...others, node] }
 }
 
 function counted(record: ServiceRecord, node: NodeId): ServiceRecord["failures"] {

@@ -122,8 +122,9 @@ function rightsOver(node: NodeState, { service, ticket, view }: Situation): Inst
   const mandate = needsMandate(node, service.ticket)
     ? (ticket.gainedAt ?? instant(Number.POSITIVE_INFINITY))
     : view.activateAt
+  // A vacant or rebound voice: views that spoke share a member, whose debts `activateAt` has counted (SPEC S10).
   const voice =
-    view.standing.kind === "needs-witness"
+    view.standing.kind === "needs-witness" && view.voice.waitedOut
       ? (view.voice.grantedAt ?? instant(Number.POSITIVE_INFINITY))
       : view.activateAt
   return instant(Math.max(view.activateAt, mandate, voice))
@@ -133,16 +134,25 @@ function rightsOver(node: NodeState, { service, ticket, view }: Situation): Inst
  * Absent nodes that may own it: of this site the owner in the state, if nothing can have happened since, otherwise every
  * absent node able to run it; of other sites every one, unless their mandate was released with all owners stopped.
  */
-function nodesToProve(node: NodeState, { service, record, ticket, view }: Situation): readonly NodeId[] {
-  const siteOf = (id: NodeId) => node.config.nodes.find((each) => each.id === id)?.site
-  const local = service.nodes.filter((id) => siteOf(id) === node.self.site && !view.members.includes(id))
-  const remote = service.nodes.filter((id) => siteOf(id) !== node.self.site)
-  const owner = record.assignment?.owner
-  const unprovenLocal = view.unbroken ? local.filter((id) => id === owner) : local
+function nodesToProve(node: NodeState, situation: Situation): readonly NodeId[] {
+  return [...localSuspects(node, situation), ...remoteSuspects(node, situation)]
+}
+
+function localSuspects(node: NodeState, { service, record, view }: Situation): readonly NodeId[] {
+  const away = service.nodes.filter((id) => siteOf(node, id) === node.self.site && !view.members.includes(id))
+  if (record.doubt) return away
+  return away.filter((id) => id === record.assignment?.owner || record.unstopped.includes(id))
+}
+
+function remoteSuspects(node: NodeState, { service, record, ticket }: Situation): readonly NodeId[] {
   const ownBefore = record.assignment !== undefined && mandateOf(record.assignment.epoch) === ticket.epoch
   const released = ticket.releasedEpoch >= ticket.epoch - 1
-  const mandateIsNew = needsMandate(node, service.ticket) && !ownBefore && !released
-  return mandateIsNew ? [...unprovenLocal, ...remote] : unprovenLocal
+  if (!needsMandate(node, service.ticket) || ownBefore || released) return []
+  return service.nodes.filter((id) => siteOf(node, id) !== node.self.site)
+}
+
+function siteOf(node: NodeState, id: NodeId): string | undefined {
+  return node.config.nodes.find((each) => each.id === id)?.site
 }
 
 /** An operator vouched in this view for this start of the node and, where a mandate is needed, at its present epoch. */
@@ -163,8 +173,12 @@ export function isSettled(node: NodeState, service: ServiceConfig, now: Instant)
   const { view } = node
   if (record === undefined || ticket === undefined || view === undefined || record.assignment !== undefined)
     return false
-  const proven = record.provenAt === ticket.epoch && ticket.epoch > 0
-  return proven || nodesToProve(node, { service, record, ticket, view, now }).length === 0
+  const situation = { service, record, ticket, view, now }
+  const assignedHere = record.provenAt === ticket.epoch && ticket.epoch > 0
+  return (
+    localSuspects(node, situation).length === 0 &&
+    (assignedHere || remoteSuspects(node, situation).length === 0)
+  )
 }
 
 /** Members whose configuration differs lock all services (SPEC S11): nothing is ordered until they agree. */

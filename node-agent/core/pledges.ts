@@ -69,15 +69,20 @@ export function afterPledge(turn: Turn, origin: NodeId, message: PledgeMessage):
   const { ticket, site, number, epoch: at, request } = message
   const before = node.tickets.get(ticket)
   const bound = before === undefined ? undefined : boundTo(before, now)
-  if (bound !== undefined && bound.site !== site) {
-    // Never expected from one coordinator at a time; a vote bound elsewhere is not given again.
+  const mine = origin === node.self.id
+  if (mine && bound !== undefined && bound.site !== site) {
+    // Never expected from one coordinator at a time: it asked before it ordered. A vote bound elsewhere is not spoken.
     log(turn, "error", "pledge-conflict", { ticket, bound: bound.site, asked: site })
-    updateTicket(node, ticket, (state) => (state.ordering?.number === number ? { ordering: undefined } : {}))
+    updateTicket(node, ticket, (state) => ({
+      ordering: state.ordering?.number === number ? undefined : state.ordering,
+      pledgeNumber: Math.max(state.pledgeNumber, number),
+    }))
     return
   }
+  // The others go by the number alone: the origin's clock has judged, and theirs may be a little behind.
   notePledge(turn, message)
-  if (site !== node.self.site) updateTicket(node, ticket, () => ({ otherSeen: now, ...abandoned }))
-  if (origin !== node.self.id) return
+  if (site !== node.self.site) updateTicket(node, ticket, (state) => abandoned(state, now))
+  if (!mine) return
   updateTicket(node, ticket, (state) => (state.ordering?.number === number ? { ordering: undefined } : {}))
   if (request.node === node.self.id)
     afterMemo(turn, { kind: "own-vote", ticket, epoch: at, request: request.id })
@@ -85,12 +90,20 @@ export function afterPledge(turn: Turn, origin: NodeId, message: PledgeMessage):
 }
 
 /** The site voted for another one: whatever it claimed itself is over, and its next claim has a higher epoch. */
-const abandoned = { epoch: epoch(0), gainedAt: undefined }
+function abandoned(state: TicketState, now: Instant): Partial<TicketState> {
+  return { ...givenAway(now), givenUp: maxEpoch(state.givenUp, state.epoch) }
+}
 
 /** A pledge that its view had ordered and some member had not delivered: bound all the same. */
 export function pledgeRecovered(turn: Turn, message: PledgeMessage): void {
   storePledge(turn, message)
   notePledge(turn, message)
+}
+
+/** The higher number counts. One number names one pledge: another site under the same number is never believed. */
+function displaces(pledge: Pick<Pledge, "site" | "number">, known: Pledge | undefined): boolean {
+  if (known === undefined || pledge.number > known.number) return true
+  return pledge.number === known.number && pledge.site === known.site
 }
 
 function notePledge(turn: Turn, message: PledgeMessage): void {
@@ -100,10 +113,9 @@ function notePledge(turn: Turn, message: PledgeMessage): void {
     knownEpoch: epoch(Math.max(state.knownEpoch, at)),
     heardEpoch: epoch(Math.max(state.heardEpoch, at)),
     pledgeNumber: Math.max(state.pledgeNumber, number),
-    pledge:
-      state.pledge !== undefined && state.pledge.number > number
-        ? state.pledge
-        : { site, number, epoch: at, until: after(now, pledgeDuration(node)) },
+    pledge: displaces({ site, number }, state.pledge)
+      ? { site, number, epoch: at, until: after(now, pledgeDuration(node)) }
+      : state.pledge,
   }))
 }
 
@@ -161,8 +173,7 @@ export function adoptPledge(
   const until = after(now, remaining)
   const { site, number, epoch: at } = pledge
   const known = state.pledge
-  if (known !== undefined && (known.number > number || (known.number === number && known.until >= until)))
-    return
+  if (!displaces(pledge, known) || (known?.number === number && known.until >= until)) return
   updateTicket(node, ticket, () => ({
     pledge: { site, number, epoch: at, until },
     pledgeNumber: Math.max(state.pledgeNumber, number),

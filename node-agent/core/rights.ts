@@ -22,10 +22,14 @@ export function voiceUntil(node: NodeState): Instant | undefined {
   }
 }
 
-/** May this node's view act for the site at `now`? */
+/**
+ * May this node's view act for the site at `now`? Not before it has delivered that it is entitled: then every member has
+ * heard of it before anything acted upon can be safe (SPEC R14).
+ */
 export function hasVoice(node: NodeState, now: Instant): boolean {
   const until = voiceUntil(node)
-  return until !== undefined && until > now && node.view !== undefined && now >= node.view.activateAt
+  if (until === undefined || until <= now || node.view === undefined) return false
+  return node.view.entitled && now >= node.view.activateAt
 }
 
 /** A ticket of one site needs no mandate: voice is enough (SPEC M1). */

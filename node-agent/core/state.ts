@@ -195,8 +195,6 @@ export interface View {
   readonly standing: ViewStanding
   /** Drives the view: claims, pledges, assigns. */
   readonly coordinator: NodeId
-  /** No other view can have had voice since the state we carry. */
-  readonly unbroken: boolean
   /** It reaches the majority alone, or was granted the witness's voice lease once: its ordered messages count. */
   readonly entitled: boolean
   readonly voice: VoiceLease
@@ -222,6 +220,8 @@ export interface VoiceLease {
   readonly own: boolean
   readonly epoch: Epoch
   readonly grantedAt: Instant | undefined
+  /** It was taken from a holder that shares no member (SPEC W11), or this node does not know that it was not. */
+  readonly waitedOut: boolean
 }
 
 export interface MemoProgress {
@@ -290,6 +290,10 @@ export interface ServiceRecord {
   /** In manual mode: an operator asked for the next start. */
   readonly summoned: boolean
   readonly failures: readonly { readonly node: NodeId; readonly count: number }[]
+  /** Some view without one of those who remember may have assigned it since; until the next assignment. */
+  readonly doubt: boolean
+  /** Nodes not known to have stopped it, by their last word: to be proven once they are away. */
+  readonly unstopped: readonly NodeId[]
   /** Mandate epoch of the last assignment: it was made on proof that no earlier owner acts. */
   readonly provenAt: Epoch
 }
@@ -426,6 +430,8 @@ export interface SentDocument {
   readonly at: Instant
   /** The ring it claimed for; undefined: it claimed no voice. */
   readonly ring: RingId | undefined
+  /** The voice claim carried a proof of waiting. */
+  readonly waited: boolean
   readonly memo: string | undefined
   readonly events: readonly string[]
 }

@@ -38,7 +38,11 @@ function learnRight(node: NodeState, entry: RightEntry, from: Instant): void {
     const { view, ring } = node
     if (view === undefined || ring === undefined || !sameRing(view.ring, ring.id) || view.voice.own) return
     const grantedAt = view.voice.grantedAt ?? from
-    node.view = { ...view, voice: { deadline: until, own: false, epoch: epoch(entry.epoch), grantedAt } }
+    const { waitedOut } = view.voice
+    node.view = {
+      ...view,
+      voice: { deadline: until, own: false, epoch: epoch(entry.epoch), grantedAt, waitedOut },
+    }
     return
   }
   const [, ticket, voter] = /^vote:([^:]+):(.+)$/.exec(entry.right) ?? []

@@ -27,7 +27,7 @@ import type { NodeState, SentDocument, View } from "./state.ts"
 import { storeVoiceEpoch } from "./stored.ts"
 import { learnVote } from "./token-entries.ts"
 import { log, report, type Turn, upcoming, withEntry } from "./turn.ts"
-import { updateView } from "./view.ts"
+import { beginAct, updateView } from "./view.ts"
 import { voiceClaim, voiceRelease } from "./voice.ts"
 import { noteWatch, waitedOut, waitedOutAt } from "./watch.ts"
 
@@ -69,6 +69,7 @@ function post(turn: Turn, view: View, plans: readonly Plan[]): void {
   const sent: SentDocument = {
     at: now,
     ring: voice === undefined ? undefined : view.ring,
+    waited: voice?.kind === "voice" && voice.waited !== undefined,
     memo,
     events: events.map((event) => event.id),
   }
@@ -190,6 +191,7 @@ export function onReply(turn: Turn, reply: Reply): void {
     noteHolder(turn, lease.name, lease.holder, lease.epoch, lease.releasedEpoch)
   }
   for (const answer of reply.answers) onAnswer(turn, answer)
+  handOverToFormerMember(turn)
   storeEpochs(turn, node)
 }
 
@@ -249,7 +251,14 @@ function onVoice(
   const deadline =
     view.voice.deadline !== undefined && view.voice.deadline > until ? view.voice.deadline : until
   updateView(node, () => ({
-    voice: { deadline, own: true, epoch: answer.epoch, grantedAt: view.voice.grantedAt ?? now },
+    voice: {
+      deadline,
+      own: true,
+      epoch: answer.epoch,
+      grantedAt: view.voice.grantedAt ?? now,
+      // Not waited out: vacant or rebound, and every former owner's rights ended with its ring's.
+      waitedOut: first ? sent.waited : view.voice.waitedOut,
+    },
   }))
   storeVoiceEpoch(turn, answer.epoch)
   if (first) order(turn, { kind: "voice", epoch: answer.epoch })
@@ -314,13 +323,31 @@ export function onPostFailed(turn: Turn, post: number, reason: string): void {
 function handOverIfBetter(turn: Turn): void {
   const { node } = turn
   const { view } = node
-  if (view?.coordinator !== node.self.id || view.underWay.has("coordinator")) return
+  if (view?.coordinator !== node.self.id) return
   const better = view.members.find(
     (member) => member !== node.self.id && uplinkOf(node, member) !== "failing",
   )
-  if (better === undefined) return
-  updateView(node, (each) => ({ underWay: new Set(each.underWay).add("coordinator") }))
-  order(turn, { kind: "coordinator", node: better })
+  if (better !== undefined) giveRoleTo(turn, better)
+}
+
+/**
+ * The voice lease belongs to a view with members of this one in it, but not this node: only one of those can have it
+ * rebound, or released (SPEC W10, W13). It gets the role.
+ */
+function handOverToFormerMember(turn: Turn): void {
+  const { node } = turn
+  const { view } = node
+  const holder = node.witness.watches.get(voiceLease(node.self.site))?.lease?.holder
+  if (view?.coordinator !== node.self.id || holder?.kind !== "view") return
+  if (sameRing(holder.ring, view.ring) || holder.members.includes(node.self.id)) return
+  const former = holder.members.find(
+    (member) => view.members.includes(member) && uplinkOf(node, member) !== "failing",
+  )
+  if (former !== undefined) giveRoleTo(turn, former)
+}
+
+function giveRoleTo(turn: Turn, member: NodeId): void {
+  if (beginAct(turn.node, "coordinator")) order(turn, { kind: "coordinator", node: member })
 }
 
 function uplinkOf(node: NodeState, member: NodeId): string {

@@ -1,5 +1,7 @@
 /** What the steps of the demo play on: the cluster, who owns the service, and the checks that many of them need. */
 import { setTimeout as sleep } from "node:timers/promises"
+import { readLease } from "../../node-agent/host/lease-file.ts"
+import { profiles } from "../../protocol/profiles.ts"
 import { serviceName as brandServiceName } from "../../protocol/units.ts"
 import type { Agent } from "../support/cluster/agent.ts"
 import type { Cluster } from "../support/cluster/cluster.ts"
@@ -14,6 +16,10 @@ export const ttl = 5_000
 export const ttlWaited = Math.ceil(ttl * 1.003)
 /** A pause in the writes as long as a ring lease would mean that a right had lapsed. */
 export const gapMax = 400
+/** A lease renewed less than so many milliseconds ago is fresh. */
+const freshness = 10
+
+const ledgerService = brandServiceName(serviceName)
 
 export class Stage {
   readonly cluster: Cluster
@@ -112,19 +118,27 @@ export class Stage {
   }
 
   /**
-   * Lets operator's commands run on `agent` until `during` is over: the token then never rests, so that a failure is
-   * noticed as early, and the rights that the failed node still has last as long, as can be.
+   * kill -9 of `victim` at the worst moment. Operator's commands run on `heir`, so that the token never rests and the death is
+   * noticed as early as can be; and the victim's lease has just been renewed, so that it lasts as long as can be.
    */
-  async busy(agent: Agent, during: () => Promise<void>): Promise<void> {
-    const command = { kind: "service-automatic", service: brandServiceName(serviceName) } as const
+  async killAtWorst(victim: Agent, heir: Agent): Promise<number> {
+    const command = { kind: "service-automatic", service: ledgerService } as const
     let isOver = false
     const talk = async (): Promise<void> => {
-      while (!isOver) await agent.command(command).catch(() => sleep(20))
+      while (!isOver) await heir.command(command).catch(() => sleep(20))
     }
     void talk()
     await sleep(100)
-    await during()
+    const { runtimeDirectory } = victim.node
+    await waitFor({ what: "a fresh lease", limit: 5_000, interval: 1 }, () => {
+      const deadline = readLease(runtimeDirectory, ledgerService)?.deadline ?? 0
+      return deadline - now() > profiles.industrial.lease - freshness || undefined
+    })
+    const killed = now()
+    await victim.kill()
+    await sleep(100)
     isOver = true
+    return killed
   }
 
   #withViolations(message: string): string {

@@ -111,11 +111,7 @@ async function startService(stage: Stage): Promise<Seen> {
 async function killOwner(stage: Stage): Promise<Seen> {
   const victim = stage.ownerAgent()
   const heir = stage.neighbour(victim)
-  let killed = 0
-  await stage.busy(heir, () => {
-    killed = now()
-    return victim.kill()
-  })
+  const killed = await stage.killAtWorst(victim, heir)
   const before = stage.owner()
   const after = await stage.activeOn([heir.name], killed, takeoverLimit)
   await sleep(1_000)

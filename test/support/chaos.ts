@@ -7,16 +7,22 @@ import { createRandom, draw, type Random } from "../../node-agent/core/random.ts
 import { type NodeId, serviceName, siteId } from "../../protocol/units.ts"
 import { viewStanding } from "../../protocol/votes.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
+import type { Plain } from "./config-builder.ts"
 import { configOf, type LayoutName } from "./layouts.ts"
 import { World, type WorldOptions } from "./world.ts"
 
 export interface ChaosOptions {
-  readonly onWorld?: (world: World) => void
   readonly layout: LayoutName
   readonly seed: number
   /** Faults drawn before they stop. */
   readonly faults?: number
   readonly world?: WorldOptions
+  /** Parts of the configuration that replace the layout's. */
+  readonly config?: Plain
+  /** Gets hold of the world before it starts, to look into it. */
+  readonly onWorld?: (world: World) => void
+  /** `violation`: only invariants are of interest, not whether the service recovers. */
+  readonly until?: "recovery" | "violation"
 }
 
 export interface ChaosResult {
@@ -39,7 +45,7 @@ export function runChaos(options: ChaosOptions): ChaosResult {
   const { layout, seed, faults = 40 } = options
   const random = createRandom(seed * 7919 + 13)
   const jitter = draw(random) < 0.5 ? 0 : 0.6
-  const world = new World(configOf(layout), { seed, jitter, ...options.world })
+  const world = new World(configOf(layout, options.config), { seed, jitter, ...options.world })
   world.witness.window = draw(random) < 0.5 ? 0 : 50
   options.onWorld?.(world)
   const chaos = new Chaos(world, random)
@@ -53,6 +59,8 @@ export function runChaos(options: ChaosOptions): ChaosResult {
     if (active !== undefined && active !== last) moves += 1
     last = active ?? last
   }
+  if (options.until === "violation")
+    return { violations: world.violations, stuck: undefined, recovery: 0, moves }
   const { stuck, recovery } = chaos.recover()
   return { violations: world.violations, stuck, recovery, moves }
 }
@@ -132,7 +140,7 @@ class Chaos {
         world.thaw(anyone)
         break
       case "cut-sites":
-        if (this.#sites.length > 1) world.cut("north", "south")
+        if (this.#sites.length > 1) world.cut(this.#pick(this.#sites), this.#pick(this.#sites.slice(1)))
         break
       case "cut-witness":
         world.cut(this.#pick<string | number>([...this.#sites, anyone]), "@witness")

@@ -15,6 +15,11 @@ const layouts = {
   "2x1": { ...twoSites(), node: members(1) },
   "2x2": twoSites(),
   "2x3": { ...twoSites(), node: members(3) },
+  "3x1": {
+    ...twoSites(),
+    site: [{ name: "north" }, { name: "south" }, { name: "west" }],
+    node: ["north", "south", "west"].map((site, index) => member(index + 1, site)),
+  },
 } satisfies Readonly<Record<string, Plain>>
 
 export type LayoutName = keyof typeof layouts
@@ -28,7 +33,9 @@ export function configOf(layout: LayoutName, more: Plain = {}): ClusterConfig {
 
 /** `count` nodes at each of two sites. */
 function members(count: number): readonly Plain[] {
-  return Array.from({ length: 2 * count }, (_, index) =>
-    node(index + 1, index < count ? "north" : "south", { wan: `198.51.100.${index + 1}` }),
-  )
+  return Array.from({ length: 2 * count }, (_, index) => member(index + 1, index < count ? "north" : "south"))
+}
+
+function member(id: number, site: string): Plain {
+  return node(id, site, { wan: `198.51.100.${id}` })
 }

@@ -10,19 +10,25 @@
  * - I3: epochs of successive activations never fall, and one epoch is never used by two nodes.
  * - I4: members of a view that have delivered the same messages have the same state.
  * - Durable numbers and ring sequences never fall; a ring has one set of members.
- * - No lease file is ahead of what its ring lease can prove: every member has handled the token since.
+ * - No deadline beyond its proof: every member has handled the token since (L3), the claim was first sent since (W2).
  */
 
 import { mandateUntil, needsMandate, voiceUntil } from "../../node-agent/core/rights.ts"
 import type { NodeState, OrderedState } from "../../node-agent/core/state.ts"
-import { type RingId, ringKey, type ServiceName } from "../../protocol/units.ts"
+import type { LeaseAnswer } from "../../protocol/lease.ts"
+import { type Instant, type RingId, ringKey, type ServiceName } from "../../protocol/units.ts"
 import { type Host, trueTime } from "./world-host.ts"
+
+/** One is enough; the rest mostly repeats it. */
+const violationsMax = 10
 
 interface Right {
   readonly from: number
   readonly until: number
   readonly by: string
 }
+
+type Granted = LeaseAnswer & { readonly kind: "granted" | "renewed" | "repeated" }
 
 interface Seen {
   /** Exercised rights, by `voice:<site>` and `ticket:<name>`. */
@@ -46,12 +52,17 @@ export class Oracle {
   /** By `ring|node`: the true time of the node's latest handling of the ring's token. */
   readonly #handled = new Map<string, number>()
 
+  /** By `node.life.counter`: the true time of a document's first sending. */
+  readonly #posted = new Map<string, number>()
+  /** By lease: until when anybody may count on it, in true time. */
+  readonly #provenUntil = new Map<string, number>()
+
   constructor(hosts: ReadonlyMap<number, Host>) {
     this.#hosts = hosts
   }
 
   #violated(now: number, rule: string, what: string): void {
-    this.violations.push(`t=${now.toFixed(2)} ${rule} ${what}`)
+    if (this.violations.length < violationsMax) this.violations.push(`t=${now.toFixed(2)} ${rule} ${what}`)
   }
 
   #seenOf(host: Host): Seen {
@@ -92,11 +103,40 @@ export class Oracle {
       this.#handled.set(`${key}|${host.id}`, trueTime(host, ring.lastHandling))
   }
 
+  /** A document was sent for the first time. */
+  posted(host: Host, counter: number, now: number): void {
+    this.#posted.set(`${host.id}.${host.life}.${counter}`, now)
+  }
+
+  /** A grant reached the node whose claim it names: until then it, and whom it tells, may count on the lease. */
+  granted(host: Host, { name, claim, ttl }: Granted): void {
+    const posted = this.#posted.get(`${host.id}.${host.life}.${claim.counter}`)
+    if (claim.node !== host.id || posted === undefined) return
+    const until = posted + ttl / (1 - host.config.timings.rho)
+    this.#provenUntil.set(name, Math.max(until, this.#provenUntil.get(name) ?? 0))
+  }
+
+  #checkGrants(host: Host, node: NodeState, now: number): void {
+    const told: [string, Instant | undefined][] = [[`voice:${host.site}`, node.view?.voice.deadline]]
+    for (const { ticket, votes } of node.tickets.values())
+      told.push([`mandate:${ticket}`, votes.get("@witness")?.until])
+    for (const [name, deadline] of told) {
+      const proven = this.#provenUntil.get(name) ?? 0
+      if (deadline !== undefined && trueTime(host, deadline) > proven + 0.001)
+        this.#violated(
+          now,
+          "W2",
+          `${name}: node ${host.id} until ${trueTime(host, deadline)}, proven until ${proven}`,
+        )
+    }
+  }
+
   stepped(host: Host, now: number): void {
     const { node } = host
     if (node === undefined) return
     const seen = this.#seenOf(host)
     this.#checkRights(host, node, seen, now)
+    this.#checkGrants(host, node, now)
     this.#checkRing(host, node, seen, now)
     this.#checkOrdered(host, node, seen, now)
     this.#checkDurable(host, node, seen, now)

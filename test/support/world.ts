@@ -15,29 +15,13 @@ import { encodeReply, parseReply, type Reply } from "../../protocol/summaries.ts
 import { type NodeId, nodeId, serviceName, wallTime } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import { createHost, foundServices, type Host, localTime, trueTime } from "./world-host.ts"
+import { type WorldOptions, worldDefaults } from "./world-options.ts"
 import { Oracle } from "./world-oracle.ts"
 import { isActive, WorldServices } from "./world-services.ts"
 import { WorldWitness } from "./world-witness.ts"
 
+export type { WorldOptions } from "./world-options.ts"
 export { compareEpochs } from "./world-oracle.ts"
-
-export interface WorldOptions {
-  readonly seed?: number
-  /** One-way delays in ms. */
-  readonly lanDelay?: number
-  readonly wanDelay?: number
-  readonly witnessDelay?: number
-  readonly diskDelay?: number
-  /** How long starting and stopping a service takes. */
-  readonly serviceDelay?: number
-  /** Delays of the network vary by this share, up and down; all others by `jitter`. */
-  readonly netJitter?: number
-  readonly jitter?: number
-  /** Share of datagrams lost. */
-  readonly loss?: number
-  /** How far clock rates may be off; rho of the configuration unless a test wants to see it broken. */
-  readonly rateError?: number
-}
 
 interface Due {
   readonly at: number
@@ -78,7 +62,7 @@ export class World {
 
   constructor(config: ClusterConfig, options: WorldOptions = {}) {
     this.config = config
-    this.#options = { ...defaults, rateError: config.timings.rho, ...options }
+    this.#options = { ...worldDefaults, rateError: config.timings.rho, ...options }
     this.loss = this.#options.loss
     this.#random = createRandom(this.#options.seed)
     this.witness = new WorldWitness(config, (delay, run) => this.#at(delay, run))
@@ -114,10 +98,6 @@ export class World {
 
   get arbiter(): ArbiterState {
     return this.witness.state
-  }
-
-  get failing(): Set<string> {
-    return this.services.failing
   }
 
   host(id: number): Host {
@@ -371,6 +351,7 @@ export class World {
 
   #post(host: Host, { post, summary }: NodeEffect & { readonly kind: "post-summary" }): void {
     const { witnessDelay } = this.#options
+    this.#oracle.posted(host, summary.counter, this.now)
     this.#at(this.#varied(witnessDelay), () => {
       if (this.cuts.has(`${host.site}>@witness`) || this.cuts.has(`${host.id}>@witness`)) return
       if (this.witness.up) return this.witness.receive(summary, (reply) => this.#reply(host, post, reply))
@@ -385,7 +366,11 @@ export class World {
     if (parsed.kind === "error") throw new Error(`reply does not parse: ${parsed.error.detail}`)
     this.#after(host, this.#varied(this.#options.witnessDelay), () => {
       const cut = this.cuts.has(`@witness>${host.site}`) || this.cuts.has(`@witness>${host.id}`)
-      if (this.witness.up && !cut) this.event(host.id, { kind: "witness-replied", post, reply: parsed.value })
+      if (!this.witness.up || cut) return
+      for (const answer of reply.answers) {
+        if (answer.kind !== "refused" && answer.kind !== "released") this.#oracle.granted(host, answer)
+      }
+      this.event(host.id, { kind: "witness-replied", post, reply: parsed.value })
     })
   }
 
@@ -400,16 +385,4 @@ export class World {
   epochOf(id: number, service: string): string | undefined {
     return this.host(id).running.get(serviceName(service))
   }
-}
-
-const defaults = {
-  seed: 1,
-  lanDelay: 0.3,
-  wanDelay: 10,
-  witnessDelay: 15,
-  diskDelay: 3,
-  serviceDelay: 5,
-  netJitter: 0.2,
-  jitter: 0,
-  loss: 0,
 }

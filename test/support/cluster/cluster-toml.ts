@@ -64,7 +64,6 @@ function resourceFields({ directory }: ClusterLayout): Fields {
     start: command("start"),
     stop: command("stop"),
     monitor: command("monitor"),
-    monitor_interval_ms: 2_000,
   }
 }
 

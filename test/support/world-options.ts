@@ -1,0 +1,31 @@
+/** How fast, and how reliable, the made-up parts of a world are. */
+
+export interface WorldOptions {
+  readonly seed?: number
+  /** One-way delays in ms. */
+  readonly lanDelay?: number
+  readonly wanDelay?: number
+  readonly witnessDelay?: number
+  readonly diskDelay?: number
+  /** How long starting and stopping a service takes. */
+  readonly serviceDelay?: number
+  /** Delays of the network vary by this share, up and down; all others by `jitter`. */
+  readonly netJitter?: number
+  readonly jitter?: number
+  /** Share of datagrams lost. */
+  readonly loss?: number
+  /** How far clock rates may be off; rho of the configuration unless a test wants to see it broken. */
+  readonly rateError?: number
+}
+
+export const worldDefaults = {
+  seed: 1,
+  lanDelay: 0.3,
+  wanDelay: 10,
+  witnessDelay: 15,
+  diskDelay: 3,
+  serviceDelay: 5,
+  netJitter: 0.2,
+  jitter: 0,
+  loss: 0,
+}

@@ -1,0 +1,300 @@
+/** SPEC S2-S5, S10, S11, S13: what may start where, and on what proof. */
+import { describe, expect, test } from "vitest"
+import { placementOf } from "../../../node-agent/core/placement.ts"
+import type { NodeState, ServiceRecord, TicketState, View } from "../../../node-agent/core/state.ts"
+import type { ClusterConfig } from "../../../protocol/cluster.ts"
+import {
+  epoch,
+  type Incarnation,
+  incarnation,
+  millis,
+  nodeId,
+  serviceName,
+  siteId,
+} from "../../../protocol/units.ts"
+import { service } from "../../support/config-builder.ts"
+import { configOf, selfLease } from "../../support/layouts.ts"
+import { at, main, nodeInView, ticketOf, turnAt } from "./node-builder.ts"
+
+const ledger = serviceName("ledger")
+const three = configOf("1x3")
+const guarded = configOf("1x3", { service: [service("ledger", { proof: "operator" })] })
+const sites = configOf("2x2")
+const guardedSites = configOf("2x2", { service: [service("ledger", { proof: "operator" })] })
+
+interface Situation {
+  readonly config?: ClusterConfig
+  readonly members?: readonly number[]
+  readonly record?: Partial<ServiceRecord>
+  readonly view?: Partial<View>
+  readonly ticket?: Partial<TicketState>
+  readonly now?: number
+  readonly change?: (node: NodeState) => void
+}
+
+function placed({ config = three, members = [1, 2], now = 1200, ...more }: Situation): string {
+  const node = nodeInView(config, members, more.view)
+  node.ordered = {
+    ...node.ordered,
+    services: node.ordered.services.map((record) => ({ ...record, ...more.record })),
+  }
+  node.tickets = new Map([[main, { ...ticketOf(node), ...more.ticket }]])
+  more.change?.(node)
+  const [found] = config.services
+  if (found === undefined) throw new Error("no service")
+  const placement = placementOf(node, found, turnAt(node, now).now)
+  switch (placement.kind) {
+    case "assign":
+      return `assign ${placement.node}`
+    case "wait":
+      return `wait ${placement.node} ${Math.round(placement.at)}`
+    case "revoke":
+      return `revoke ${placement.reason}`
+    case "hold":
+      return `hold ${placement.reason}`
+    case "blocked":
+      return `blocked ${placement.nodes.join()}`
+  }
+}
+
+const owned = (owner: number, more: Partial<NonNullable<ServiceRecord["assignment"]>> = {}, mandate = 0) => ({
+  assignment: {
+    owner: nodeId(owner),
+    incarnation: incarnation(1),
+    epoch: `${mandate}.0.7.3`,
+    revoked: false,
+    ...more,
+  },
+})
+
+const phase = (told: Partial<Record<number, string>>, members = [1, 2]) => ({
+  phases: new Map(
+    members.map((id) => [
+      nodeId(id),
+      new Map([[ledger, { phase: (told[id] ?? "stopped") as "stopped", epoch: undefined, reason: "" }]]),
+    ]),
+  ),
+})
+
+const mandate = (of: number, gainedAt = 1100): Partial<TicketState> => ({
+  epoch: epoch(of),
+  gainedAt: at(gainedAt),
+  votes: new Map([
+    ["north", { epoch: epoch(of), until: at(9000), own: true }],
+    ["south", { epoch: epoch(of), until: at(9000), own: true }],
+  ]),
+})
+
+const failures = (...counts: readonly number[]) => ({
+  failures: counts.map((count, index) => ({ node: nodeId(index + 1), count })),
+})
+
+describe("where", () => {
+  test.each<{ what: string; situation: Situation; expected: string }>([
+    { what: "the first choice", situation: {}, expected: "assign 1" },
+    { what: "the operator's choice", situation: { record: { preferred: nodeId(2) } }, expected: "assign 2" },
+    {
+      what: "a choice that is absent does not hold it up",
+      situation: { record: { preferred: nodeId(3) } },
+      expected: "assign 1",
+    },
+    { what: "the fewest failures", situation: { record: failures(1, 0) }, expected: "assign 2" },
+    { what: "three failures are too many", situation: { record: failures(3, 2) }, expected: "assign 2" },
+    {
+      what: "nobody is left",
+      situation: { record: failures(3, 3) },
+      expected: "hold no node able to run it",
+    },
+    {
+      what: "not on one that departs",
+      situation: { view: { departing: [nodeId(1)] } },
+      expected: "assign 2",
+    },
+    {
+      what: "not confirmed stopped somewhere",
+      situation: { view: phase({ 2: "unknown" }) },
+      expected: "hold not confirmed stopped on node 2",
+    },
+    {
+      what: "a failed stop",
+      situation: { view: phase({ 1: "failed" }) },
+      expected: "hold not confirmed stopped on node 1",
+    },
+  ])("[S10] $what: $expected", ({ situation, expected }) => expect(placed(situation)).toBe(expected))
+})
+
+describe("owned in this view", () => {
+  test.each<{ what: string; situation: Situation; expected: string }>([
+    { what: "stays", situation: { record: owned(1) }, expected: "hold assigned" },
+    {
+      what: "is being stopped",
+      situation: { record: owned(1, { revoked: true }) },
+      expected: "hold stopping on node 1",
+    },
+    {
+      what: "stop ordered",
+      situation: { record: { ...owned(1), wanted: "stopped" } },
+      expected: "revoke stop-ordered",
+    },
+    {
+      what: "move ordered",
+      situation: { record: { ...owned(1), preferred: nodeId(2) } },
+      expected: "revoke move-ordered",
+    },
+    {
+      what: "moved where it cannot run",
+      situation: { record: { ...owned(1), preferred: nodeId(3) } },
+      expected: "hold assigned",
+    },
+    {
+      what: "its owner departs",
+      situation: { record: owned(1), view: { departing: [nodeId(1)] } },
+      expected: "revoke owner-departs",
+    },
+    {
+      what: "manual and running stays",
+      situation: { record: { ...owned(1), mode: "manual" } },
+      expected: "hold assigned",
+    },
+  ])("[S13] $what: $expected", ({ situation, expected }) => expect(placed(situation)).toBe(expected))
+
+  test("[S11] configurations differ: nothing is ordered", () => {
+    const change = (node: NodeState) => {
+      const peer = node.peers.get(nodeId(2))
+      if (peer === undefined) throw new Error("no peer")
+      node.peers = new Map(node.peers).set(nodeId(2), {
+        ...peer,
+        health: { ...node.health, configChecksum: "deadbeef" },
+      })
+    }
+    expect(placed({ change })).toBe("hold configuration-mismatch")
+    expect(placed({ change, record: { ...owned(1), wanted: "stopped" } })).toBe("hold configuration-mismatch")
+  })
+
+  test("[M1] [S9] another mandate epoch ends an assignment", () => {
+    const situation = { config: sites, ticket: mandate(2), record: owned(1, {}, 1) }
+    expect(placed(situation)).toBe("revoke mandate-changed")
+    expect(placed({ ...situation, record: owned(1, {}, 2) })).toBe("hold assigned")
+  })
+
+  test("[O4] a ticket that moves takes its services along", () => {
+    const change = (node: NodeState) => {
+      node.ordered = { ...node.ordered, moves: [{ ticket: main, site: siteId("south") }] }
+    }
+    expect(placed({ config: sites, ticket: mandate(2), record: owned(1, {}, 2), change })).toBe(
+      "revoke ticket-moves",
+    )
+    expect(placed({ config: sites, ticket: mandate(2), change })).toBe("hold ticket moves to another site")
+  })
+})
+
+describe("proofs", () => {
+  const broken = { doubt: true }
+
+  test.each<{ what: string; situation: Situation; expected: string }>([
+    { what: "nobody owned it and nothing can have happened", situation: {}, expected: "assign 1" },
+    {
+      what: "the absent owner: activateAt and the margin",
+      situation: { record: owned(3) },
+      expected: "assign 1",
+    },
+    {
+      what: "the same, before that",
+      situation: { record: owned(3), view: { activateAt: at(1190) } },
+      expected: "wait 1 1210",
+    },
+    {
+      what: "another start of a present node",
+      situation: { record: owned(1, { incarnation: 0 as Incarnation }) },
+      expected: "assign 1",
+    },
+    {
+      what: "after a gap every absent able node",
+      situation: { record: broken, view: { activateAt: at(1190) } },
+      expected: "wait 1 1210",
+    },
+    {
+      what: "after a gap, nobody absent",
+      situation: { members: [1, 2, 3], record: broken, view: { activateAt: at(1190) } },
+      expected: "assign 1",
+    },
+  ])("[S2] [S4] self-lease, $what: $expected", ({ situation, expected }) =>
+    expect(placed(situation)).toBe(expected),
+  )
+
+  test.each<{ what: string; situation: Situation; expected: string }>([
+    { what: "nobody owned it", situation: {}, expected: "assign 1" },
+    { what: "the absent owner", situation: { record: owned(3) }, expected: "blocked 3" },
+    {
+      what: "after a gap every absent able node",
+      situation: { members: [1, 2], record: broken },
+      expected: "blocked 3",
+    },
+  ])("[S2] [S5] operator, $what: $expected", ({ situation, expected }) => {
+    expect(placed({ config: guarded, ...situation })).toBe(expected)
+  })
+
+  test("[S5] a confirmation counts for the start it names and earlier ones, at the ticket's epoch", () => {
+    const confirmed =
+      (of: number, at = 0) =>
+      (node: NodeState) => {
+        const mandates = [{ ticket: main, epoch: epoch(at) }]
+        node.ordered = {
+          ...node.ordered,
+          confirmations: [{ node: nodeId(3), incarnation: incarnation(of), mandates }],
+        }
+      }
+    const record = owned(3, { incarnation: incarnation(4) })
+    expect(placed({ config: guarded, record, change: confirmed(3) })).toBe("blocked 3")
+    expect(placed({ config: guarded, record, change: confirmed(4) })).toBe("assign 1")
+    expect(placed({ config: guarded, record, change: confirmed(4, 9) })).toBe("blocked 3")
+  })
+
+  test("[S3] a voice that the witness granted counts from the grant, one not granted yet never", () => {
+    const two = configOf("1x2")
+    const view = (grantedAt: number | undefined): Partial<View> => ({
+      voice: {
+        deadline: at(9000),
+        own: true,
+        epoch: epoch(1),
+        grantedAt: grantedAt === undefined ? undefined : at(grantedAt),
+        waitedOut: true,
+      },
+      ...phase({}, [1]),
+    })
+    expect(placed({ config: two, members: [1], record: owned(2), view: view(1150) })).toBe("assign 1")
+    expect(placed({ config: two, members: [1], record: owned(2), view: view(1190) })).toBe("wait 1 1210")
+    expect(placed({ config: two, members: [1], record: owned(2), view: view(undefined) })).toBe(
+      "wait 1 Infinity",
+    )
+  })
+
+  test("[S2] [S3] a mandate that changed sites: all of the other site's, from its gain", () => {
+    expect(placed({ config: sites })).toBe("hold no mandate")
+    expect(placed({ config: sites, ticket: mandate(2, 1190) })).toBe("wait 1 1210")
+    expect(placed({ config: sites, ticket: mandate(2, 1100) })).toBe("assign 1")
+    expect(placed({ config: guardedSites, ticket: mandate(2) })).toBe("blocked 3,4")
+  })
+
+  test("[M11] [S2] a mandate released with all owners stopped needs no proof", () => {
+    const released = { ...mandate(2, 1199), releasedEpoch: epoch(1) }
+    expect(placed({ config: guardedSites, ticket: released })).toBe("assign 1")
+    expect(placed({ config: guardedSites, ticket: { ...released, releasedEpoch: epoch(0) } })).toBe(
+      "blocked 3,4",
+    )
+  })
+})
+
+test("[S13] manual: only when an operator asked for this start", () => {
+  expect(placed({ record: { mode: "manual" } })).toBe("hold manual")
+  expect(placed({ record: { mode: "manual", summoned: true } })).toBe("assign 1")
+  expect(placed({ record: { wanted: "stopped" } })).toBe("hold stopped by an operator")
+})
+
+test("[S4] the margin that others wait is stretched by rho", () => {
+  const config = configOf("1x3", {
+    service: [service("ledger", { ...selfLease, self_lease_margin_ms: 20_000 })],
+  })
+  const waits = placed({ config, record: owned(3) })
+  expect(waits).toBe(`wait 1 ${Math.round(1000 + (millis(20_000) * 1.001) / 0.999)}`)
+})
