@@ -21,7 +21,7 @@ interface Layout {
   readonly profile: ProfileName
   readonly nodes: readonly string[]
   readonly hasWitness: boolean
-  /** What the issue asks for at p95; `undefined`: no figure of its own. */
+  /** Not to be exceeded at p95, in ms; `undefined`: no figure of its own. */
   readonly goal: number | undefined
 }
 

@@ -1,14 +1,13 @@
 /** How much one embedded witness does: posts of one signed document with one claim that is renewed, each a row written. */
-
+import { Pool } from "undici"
 import { loadConfigFile } from "../../node-agent/host/config-file.ts"
 import { Documents } from "../../node-agent/host/control/documents.ts"
-import { HttpClient } from "../../node-agent/host/control/http-post.ts"
 import { type NodeKey, readNodeKey } from "../../node-agent/host/key-file.ts"
 import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
 import { type LeaseClaim, type LeaseTag, mandateLease } from "../../protocol/lease.ts"
 import type { Result } from "../../protocol/result.ts"
 import { encodePost, parsePostReplies, type Reply } from "../../protocol/summaries.ts"
-import { epoch, incarnation, instant, ticketName } from "../../protocol/units.ts"
+import { epoch, incarnation, ticketName } from "../../protocol/units.ts"
 import { Cluster } from "../support/cluster/cluster.ts"
 import { now } from "../support/cluster/waiting.ts"
 import type { Bench, Section } from "./section.ts"
@@ -38,7 +37,7 @@ export const witnessLoad: Section = {
       await drive(posters.slice(0, 1), warmUp)
       report(bench, "1 node ", await drive(posters.slice(0, 1), duration))
       report(bench, "4 nodes", await drive(posters, duration))
-      for (const poster of posters) poster.close()
+      for (const poster of posters) await poster.close()
     } finally {
       await cluster.end()
     }
@@ -89,8 +88,8 @@ class Poster {
   readonly #config: ClusterConfig
   readonly #node: NodeConfig
   readonly #documents: Documents
-  readonly #http = new HttpClient()
-  readonly #url: URL
+  readonly #pool: Pool
+  readonly #path: string
   #challenge = ""
   #seen: LeaseTag | undefined
   #counter = 0
@@ -101,7 +100,8 @@ class Poster {
     this.#config = config
     this.#node = node
     this.#documents = new Documents(config, witness.publicKey, key)
-    this.#url = new URL(`${witness.url}/v1/clusters/${config.name}/summaries`)
+    this.#pool = new Pool(new URL(witness.url).origin, { connections: 1 })
+    this.#path = `/v1/clusters/${config.name}/summaries`
   }
 
   /** Rejects unless the claim is granted or renewed (the first post only asks who the witness is). */
@@ -126,14 +126,21 @@ class Poster {
       claims: this.#challenge === "" ? [] : [this.#claim()],
     } as const
     const body = encodePost([await this.#documents.sign(summary)])
-    const answer = unwrap(await this.#http.post(this.#url, body, instant(now() + 10_000)))
-    const [posted] = answer.status === 200 ? unwrap(parsePostReplies(answer.body)) : []
-    if (posted?.kind !== "signed") throw new Error(`refused: ${answer.status} ${answer.body}`)
+    const { statusCode, body: answer } = await this.#pool.request({
+      method: "POST",
+      path: this.#path,
+      headers: { "content-type": "application/json" },
+      body,
+      headersTimeout: 10_000,
+    })
+    const text = await answer.text()
+    const [posted] = statusCode === 200 ? unwrap(parsePostReplies(text)) : []
+    if (posted?.kind !== "signed") throw new Error(`refused: ${statusCode} ${text}`)
     this.#learn(unwrap(await this.#documents.verify(posted.document, summary)))
   }
 
-  close(): void {
-    this.#http.close()
+  async close(): Promise<void> {
+    await this.#pool.close()
   }
 
   #claim(): LeaseClaim {

@@ -27,7 +27,7 @@ export const breaks: readonly Break[] = [
   {
     name: "lease-from-receipt",
     explanation:
-      "[W2] a lease of the witness counts from the receipt of its answer instead of the first sending of the claim",
+      "[W9] a lease of the witness counts from the receipt of its answer instead of the first sending of the claim",
     patches: [
       {
         file: "node-agent/core/witness.ts",
@@ -39,7 +39,7 @@ export const breaks: readonly Break[] = [
   {
     name: "witness-grants-to-both",
     explanation:
-      "[W4] a lease that another holds is claimed and granted without waiting until it was seen unchanged for its TTL'",
+      "[W11] a lease that another holds is claimed and granted without waiting until it was seen unchanged for its TTL'",
     patches: [
       {
         file: "node-agent/core/watch.ts",

@@ -12,7 +12,7 @@
  */
 
 import type { OperatorCommand } from "../../node-agent/core/events.ts"
-import { statusOf } from "../../node-agent/core/node.ts"
+import { statusOf } from "../../node-agent/core/status.ts"
 import { type NodeId, nodeId, serviceName, siteId, ticketName } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import { type Plain, service } from "./config-builder.ts"

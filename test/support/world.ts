@@ -6,8 +6,9 @@
 
 import type { LogLevel, NodeEffect } from "../../node-agent/core/effects.ts"
 import type { NodeEvent, OperatorCommand } from "../../node-agent/core/events.ts"
-import { createNode, nextDeadline, step } from "../../node-agent/core/node.ts"
+import { nextDeadline, step } from "../../node-agent/core/node.ts"
 import { createRandom, draw, type Random } from "../../node-agent/core/random.ts"
+import { createNode } from "../../node-agent/core/start.ts"
 import type { NodeState } from "../../node-agent/core/state.ts"
 import { createCryptography } from "../../node-agent/host/cryptography.ts"
 import type { ClusterConfig } from "../../protocol/cluster.ts"

@@ -37,7 +37,7 @@ describe("a cluster", () => {
     expect(await cluster.node(1).post()).toMatchObject({ interval: 1_000 })
   })
 
-  it("[2.4 rules 1, 2] grant, renewal, repetition: voice and mandate in one document", async () => {
+  it("[W8] [W9] grant, renewal, repetition: voice and mandate in one document", async () => {
     const cluster = await TestCluster.create()
     const node = cluster.node(1)
     const granted = await node.post([voice([1, 2], 5), mandate("a", 4)])
@@ -60,7 +60,7 @@ describe("a cluster", () => {
     expect(tagIn(repeated, "mandate:main")).toEqual(tag(4, 2))
   })
 
-  it("[2.4 rule 2] a retry, the same bytes, gets the same grant", async () => {
+  it("[W9] a retry, the same bytes, gets the same grant", async () => {
     const cluster = await TestCluster.create()
     const node = cluster.node(1)
     const document = await node.sign(node.summary([mandate("a", 4)]))
@@ -71,7 +71,7 @@ describe("a cluster", () => {
     expect(again).toEqual({ ...granted, kind: "repeated" })
   })
 
-  it("[2.4 rule 3, 2.2] a half of the old view rebinds the voice and gets the memo; a stale base writes nothing", async () => {
+  it("[W10, 2.2] a half of the old view rebinds the voice and gets the memo; a stale base writes nothing", async () => {
     const cluster = await TestCluster.create()
     await cluster.node(1).claim(voice([1, 2], 5, { memo: { base: 0, text: "pledged to b" } }))
     const rebound = await cluster.node(2).claim(voice([2], 6, { memo: { base: 0, text: "lost" } }))
@@ -84,7 +84,7 @@ describe("a cluster", () => {
     expect(old).toMatchObject({ kind: "refused", reason: "no-former-member", current: { ...tag(2, 2) } })
   })
 
-  it("[2.4 rule 4] the other site takes the mandate when it has waited, not before", async () => {
+  it("[W11] the other site takes the mandate when it has waited, not before", async () => {
     const cluster = await TestCluster.create()
     await cluster.node(1).claim(mandate("a", 4))
     const taker = cluster.node(11)
@@ -193,7 +193,7 @@ describe("the object's life", () => {
 })
 
 describe("rival claims", () => {
-  it("[2.4 rule 3] two halves that claim within the window are decided together: the owner wins", async () => {
+  it("[W10] two halves that claim within the window are decided together: the owner wins", async () => {
     const cluster = await TestCluster.create({ arbitration_window_ms: 100 })
     await cluster.node(1).claim(voice([1, 2], 5))
     const [first, second] = await Promise.all([
@@ -204,7 +204,7 @@ describe("rival claims", () => {
     expect(second).toMatchObject({ kind: "granted", ...tag(2, 2) })
   })
 
-  it("[2.4 rule 3] a renewal does not wait for the window, nor does it end it", async () => {
+  it("[W10] a renewal does not wait for the window, nor does it end it", async () => {
     const cluster = await TestCluster.create({ arbitration_window_ms: 300 })
     await cluster.node(11).claim(mandate("b", 4))
     await cluster.node(1).claim(voice([1, 2], 5))

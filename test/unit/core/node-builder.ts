@@ -1,8 +1,8 @@
 /** Nodes for tests of single parts of the core: a real state with an installed view, at an instant of one's choosing. */
 
 import type { DurableState } from "../../../node-agent/core/durable.ts"
-import { createNode } from "../../../node-agent/core/node.ts"
 import { createRing } from "../../../node-agent/core/ring.ts"
+import { createNode } from "../../../node-agent/core/start.ts"
 import type { NodeState, TicketState, View } from "../../../node-agent/core/state.ts"
 import type { Turn } from "../../../node-agent/core/turn.ts"
 import { createCryptography } from "../../../node-agent/host/cryptography.ts"

@@ -63,7 +63,7 @@ describe("under any sequence of claims", () => {
     )
   })
 
-  it("[2.4 rules 1, 3, 4] a lease changes its holder by these rules only, and then its epoch rises", () => {
+  it("[W8] [W10] [W11] a lease changes its holder by these rules only, and then its epoch rises", () => {
     let grants = 0
     fc.assert(
       fc.property(run, (batches) => {
@@ -86,7 +86,7 @@ describe("under any sequence of claims", () => {
     expect(grants).toBeGreaterThan(500)
   })
 
-  it("[2.4 rule 2] every grant that is told names the claim that stands in the entry", () => {
+  it("[W9] every grant that is told names the claim that stands in the entry", () => {
     fc.assert(
       fc.property(run, (batches) => {
         play(batches, ({ after, answers }) => {

@@ -16,19 +16,19 @@ describe("arbitration of rivals", () => {
     return arbiter.holder("voice:a")
   }
 
-  it("[2.4 rule 3] the owner of the service first, then votes, then the lowest id", () => {
+  it("[W10] the owner of the service first, then votes, then the lowest id", () => {
     expect(bothHalves({ votes: 5 }, { votes: 2, ownsService: true })).toBe("3,4@6")
     expect(bothHalves({ votes: 2 }, { votes: 3 })).toBe("3,4@6")
     expect(bothHalves({}, {})).toBe("1,2@6")
   })
 
-  it("[2.4 rule 3] the configured preference comes before the lowest id", () => {
+  it("[W10] the configured preference comes before the lowest id", () => {
     const arbiter = new TestArbiter({ ...emptyState, rules: { ...rules, preferredNodes: [nodeId(4)] } })
     arbiter.together([submission(1, 1, [voice([1, 2], 6)]), submission(3, 1, [voice([3, 4], 6)])])
     expect(arbiter.holder("voice:a")).toBe("3,4@6")
   })
 
-  it("[2.4 rule 3] one wins for each lease and the other is told so, even where rule 3 would give it on", () => {
+  it("[W10] one wins for each lease and the other is told so, even where rule 3 would give it on", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2, 3], 5))
     const [winner, loser] = arbiter.together([
@@ -39,7 +39,7 @@ describe("arbitration of rivals", () => {
     expect(loser?.[0]).toMatchObject({ kind: "refused", reason: "lost-arbitration", current: tag(2, 2) })
   })
 
-  it("[2.4 rule 3] what wants arbitration: voices by rules 1 and 3; not renewals, rule 4, mandates or refusals", () => {
+  it("[W10] what wants arbitration: voices by rules 1 and 3; not renewals, rule 4, mandates or refusals", () => {
     const arbiter = new TestArbiter()
     const wants = (node: number, claim: Parameters<TestArbiter["claim"]>[1]) =>
       wantsArbitration(arbiter.state, submission(node, 99, [claim]))

@@ -19,7 +19,7 @@ const ttl = millis(10_000)
 const longEnough = stretched(ttl, rules.rho)
 
 describe("rule 1: vacant or released", () => {
-  it("[2.4 rule 1] a vacant voice is granted with epoch + 1 and the claim is named", () => {
+  it("[W8] a vacant voice is granted with epoch + 1 and the claim is named", () => {
     const arbiter = new TestArbiter()
     expect(arbiter.submit(submission(1, 7, [voice([1, 2], 5)]))).toEqual({
       kind: "granted",
@@ -31,7 +31,7 @@ describe("rule 1: vacant or released", () => {
     })
   })
 
-  it("[2.4 rule 1] a vacant mandate is granted with the epoch that the claim names", () => {
+  it("[W8] a vacant mandate is granted with the epoch that the claim names", () => {
     const arbiter = new TestArbiter()
     expect(arbiter.claim(1, mandate("a", 17))).toMatchObject({
       kind: "granted",
@@ -40,7 +40,7 @@ describe("rule 1: vacant or released", () => {
     })
   })
 
-  it("[2.4 rule 1] a mandate whose epoch is not above the stored one is refused", () => {
+  it("[W8] a mandate whose epoch is not above the stored one is refused", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 17))
     arbiter.claim(1, releaseOfMandate("a", 17))
@@ -50,7 +50,7 @@ describe("rule 1: vacant or released", () => {
 })
 
 describe("rule 2: the holder renews", () => {
-  it("[2.4 rule 2] a renewal with the entry's tag raises seq, keeps the epoch and names the new claim", () => {
+  it("[W9] a renewal with the entry's tag raises seq, keeps the epoch and names the new claim", () => {
     const arbiter = new TestArbiter()
     arbiter.submit(submission(1, 1, [voice([1, 2], 5)]))
     const renewed = arbiter.submit(submission(2, 9, [voice([1, 2], 5, { seen: tag(1, 1) })]))
@@ -80,7 +80,7 @@ describe("rule 2: the holder renews", () => {
     expect(arbiter.tag("mandate:main")).toEqual(tag(3, 2))
   })
 
-  it("[2.4 rule 2] a retry under the same counter gets the same grant, although it carries the tag that it raised", () => {
+  it("[W9] a retry under the same counter gets the same grant, although it carries the tag that it raised", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     const renewal = submission(1, 9, [mandate("a", 3, { seen: tag(3, 1) })])
@@ -88,7 +88,7 @@ describe("rule 2: the holder renews", () => {
     expect(arbiter.submit(renewal)).toEqual({ ...first, kind: "repeated" })
   })
 
-  it("[2.4 rule 2] a shorter TTL takes effect with the renewal that asks for it, a repeated one changes nothing", () => {
+  it("[W9] a shorter TTL takes effect with the renewal that asks for it, a repeated one changes nothing", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     arbiter.claim(1, mandate("a", 3, { ttl: millis(500) }))
@@ -97,13 +97,13 @@ describe("rule 2: the holder renews", () => {
     expect(entryOf(arbiter.state, "mandate:main").ttl).toBe(500)
   })
 
-  it("[2.4 rule 2] the same site with another epoch is not the same holder: it waits like anyone", () => {
+  it("[W9] the same site with another epoch is not the same holder: it waits like anyone", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     expect(arbiter.claim(1, mandate("a", 4, { seen: tag(3, 1) }))).toMatchObject({ reason: "held-by-other" })
   })
 
-  it("[2.4 rule 2] a ring of the same sequence but another representative or incarnation is another holder", () => {
+  it("[W9] a ring of the same sequence but another representative or incarnation is another holder", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     const { ring } = voice([1, 2], 5)
@@ -114,7 +114,7 @@ describe("rule 2: the holder renews", () => {
 })
 
 describe("memo", () => {
-  it("[2.2] a memo is written with the grant and every later grant brings it", () => {
+  it("[VL4] a memo is written with the grant and every later grant brings it", () => {
     const arbiter = new TestArbiter()
     const granted = arbiter.claim(1, voice([1, 2], 5, { memo: { base: 0, text: "pledge 1" } }))
     expect(granted).toMatchObject({ memo: { version: 1, text: "pledge 1" } })
@@ -122,7 +122,7 @@ describe("memo", () => {
     expect(rebound).toMatchObject({ kind: "granted", memo: { version: 1, text: "pledge 1" } })
   })
 
-  it("[2.2] a memo with another base is not written: the stored one comes back with the renewal", () => {
+  it("[VL4] a memo with another base is not written: the stored one comes back with the renewal", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5, { memo: { base: 0, text: "first" } }))
     const stale = arbiter.claim(1, voice([1, 2], 5, { seen: tag(1, 1), memo: { base: 0, text: "stale" } }))
@@ -138,7 +138,7 @@ describe("memo", () => {
     expect(repeated).toMatchObject({ kind: "repeated", memo: { version: 0, text: "" } })
   })
 
-  it("[2.2] a memo has at most 4 KB, counted in bytes of UTF-8", () => {
+  it("[VL4] a memo has at most 4 KB, counted in bytes of UTF-8", () => {
     const arbiter = new TestArbiter()
     const tooLarge = voice([1, 2], 5, { memo: { base: 0, text: `${"é".repeat(memoBytesMax / 2)}!` } })
     expect(arbiter.claim(1, tooLarge)).toMatchObject({ kind: "refused", reason: "memo-too-large" })
@@ -148,14 +148,14 @@ describe("memo", () => {
 })
 
 describe("rule 3: rebind", () => {
-  it("[2.4 rule 3] a former member's view with a greater ring sequence gets the voice at once, epoch + 1", () => {
+  it("[W10] a former member's view with a greater ring sequence gets the voice at once, epoch + 1", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     expect(arbiter.claim(2, voice([2, 3], 6))).toMatchObject({ kind: "granted", ...tag(2, 2) })
     expect(arbiter.holder("voice:a")).toBe("2,3@6")
   })
 
-  it("[2.4 rule 3] an equal or lower ring sequence does not", () => {
+  it("[W10] an equal or lower ring sequence does not", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     for (const sequence of [4, 5]) {
@@ -164,19 +164,19 @@ describe("rule 3: rebind", () => {
     expect(arbiter.tag("voice:a")).toEqual(tag(1, 1))
   })
 
-  it("[2.4 rule 3] the SIGNER must have been a member of the holder: naming one is not enough", () => {
+  it("[W10] the SIGNER must have been a member of the holder: naming one is not enough", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     expect(arbiter.claim(3, voice([2, 3], 6))).toMatchObject({ kind: "refused", reason: "no-former-member" })
   })
 
-  it("[2.4 rule 3] the signer must be a member of the claiming view", () => {
+  it("[W10] the signer must be a member of the claiming view", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     expect(arbiter.claim(1, voice([2, 3], 6))).toMatchObject({ kind: "refused", reason: "not-entitled" })
   })
 
-  it("[2.4 rule 3] a mandate is never rebound", () => {
+  it("[W10] a mandate is never rebound", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     expect(arbiter.claim(11, mandate("b", 4))).toMatchObject({ kind: "refused", reason: "held-by-other" })
@@ -184,7 +184,7 @@ describe("rule 3: rebind", () => {
 })
 
 describe("rule 4: waited out", () => {
-  it("[2.4 rule 4] TTL' of the entry's TTL on the claimant's clock, with the current tag, gets the next epoch", () => {
+  it("[W11] TTL' of the entry's TTL on the claimant's clock, with the current tag, gets the next epoch", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     const answer = arbiter.claim(11, mandate("b", 4, { waited: waited(tag(3, 1), longEnough) }))
@@ -192,7 +192,7 @@ describe("rule 4: waited out", () => {
     expect(arbiter.holder("mandate:main")).toBe("b")
   })
 
-  it("[2.4 rule 4] a moment less than TTL', and TTL itself, are not enough", () => {
+  it("[W11] a moment less than TTL', and TTL itself, are not enough", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     for (const duration of [0, ttl, longEnough - 0.001]) {
@@ -201,7 +201,7 @@ describe("rule 4: waited out", () => {
     }
   })
 
-  it("[2.4 rule 4] a renewal in between starts the wait anew", () => {
+  it("[W11] a renewal in between starts the wait anew", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     arbiter.claim(1, mandate("a", 3, { seen: tag(3, 1) }))
@@ -209,21 +209,21 @@ describe("rule 4: waited out", () => {
     expect(answer).toMatchObject({ kind: "refused", reason: "not-waited" })
   })
 
-  it("[2.4 rule 4] the wait is for the ENTRY's TTL, whatever the claimant asks for itself", () => {
+  it("[W11] the wait is for the ENTRY's TTL, whatever the claimant asks for itself", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3, { ttl: millis(20_000) }))
     const claim = mandate("b", 4, { ttl: millis(1_000), waited: waited(tag(3, 1), longEnough) })
     expect(arbiter.claim(11, claim)).toMatchObject({ kind: "refused", reason: "not-waited" })
   })
 
-  it("[2.4 rule 4] a voice passes on too when nobody of the old view is left to claim it", () => {
+  it("[W11] a voice passes on too when nobody of the old view is left to claim it", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     const claim = voice([3, 4], 2, { waited: waited(tag(1, 1), longEnough) })
     expect(arbiter.claim(3, claim)).toMatchObject({ kind: "granted", ...tag(2, 2) })
   })
 
-  it("[2.4 rule 4] a renewal that meets a claim which has waited goes first", () => {
+  it("[W11] a renewal that meets a claim which has waited goes first", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     const [taker, holder] = arbiter.together([
@@ -234,7 +234,7 @@ describe("rule 4: waited out", () => {
     expect(taker?.[0]).toMatchObject({ kind: "refused", reason: "not-waited" })
   })
 
-  it("[2.4 rule 4] a mandate that was waited for still needs a higher epoch", () => {
+  it("[W11] a mandate that was waited for still needs a higher epoch", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     const answer = arbiter.claim(11, mandate("b", 3, { waited: waited(tag(3, 1), longEnough) }))
@@ -243,7 +243,7 @@ describe("rule 4: waited out", () => {
 })
 
 describe("rule 5: refusals", () => {
-  it("[2.4 rule 5] a refusal tells the holder, the tag to watch and the entry's TTL", () => {
+  it("[W12] a refusal tells the holder, the tag to watch and the entry's TTL", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     expect(arbiter.claim(3, voice([3], 9))).toEqual({
@@ -313,7 +313,7 @@ describe("rule 5: refusals", () => {
 })
 
 describe("releases", () => {
-  it("[2.2] the holder releases its voice: vacant, seq raised, epoch kept", () => {
+  it("[VL4] the holder releases its voice: vacant, seq raised, epoch kept", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     expect(arbiter.claim(2, releaseOfVoice([1, 2], 5, 1, false))).toEqual({
@@ -325,7 +325,7 @@ describe("releases", () => {
     expect(arbiter.claim(3, voice([3, 4], 2))).toMatchObject({ kind: "granted", ...tag(2, 3) })
   })
 
-  it("[2.2] a later view releases a voice only with a majority alone, a greater sequence and a former member", () => {
+  it("[VL4] a later view releases a voice only with a majority alone, a greater sequence and a former member", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     const refusedBecause = (node: number, claim: ReturnType<typeof releaseOfVoice>) =>

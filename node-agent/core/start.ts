@@ -1,0 +1,247 @@
+/** How a node begins: its state when the process has just started, and the write that comes before anything is said. */
+import { assert } from "../../protocol/assert.ts"
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { clusterTagOf } from "../../protocol/datagram.ts"
+import {
+  after,
+  epoch,
+  type Incarnation,
+  type Instant,
+  incarnation,
+  millis,
+  type NodeId,
+  stretched,
+  type WallTime,
+} from "../../protocol/units.ts"
+import type { Cryptography } from "./cryptography.ts"
+import { debtOfRing } from "./debts.ts"
+import type { DurableState } from "./durable.ts"
+import type { NodeEffect } from "./effects.ts"
+import { initialState } from "./ordered.ts"
+import { pledgeDuration } from "./pledges.ts"
+import { createRandom } from "./random.ts"
+import { createSessions } from "./session.ts"
+import type { NodeState } from "./state.ts"
+import { log, type Turn } from "./turn.ts"
+
+export interface NodeOptions {
+  readonly config: ClusterConfig
+  readonly self: NodeId
+  /** What was on the disk; undefined: missing or torn (SPEC M9). */
+  readonly durable: DurableState | undefined
+  readonly cryptography: Cryptography
+  /** Ids of the ring keys, the active one first. */
+  readonly ringKeys: readonly number[]
+  /** 16 bytes from a cryptographic generator, drawn at each start. */
+  readonly sessionNonce: Uint8Array
+  readonly seed: number
+  /** For people, and for the incarnation of a node that forgot its last one. */
+  readonly wall: WallTime
+}
+
+/** A node that has just started: its first effect stores its new incarnation, and nothing is sent before that is done. */
+export function createNode(
+  options: NodeOptions,
+  now: Instant,
+): { readonly node: NodeState; readonly effects: readonly NodeEffect[] } {
+  const node = initialNode(options, now)
+  const turn: Turn = { node, now, effects: [] }
+  const state = node.durable.state
+  turn.effects.push({ kind: "persist", write: 1, state })
+  log(turn, "info", "started", {
+    incarnation: node.incarnation,
+    fresh: options.durable?.fresh ?? false,
+    amnesia: options.durable === undefined,
+  })
+  return { node, effects: turn.effects }
+}
+
+function initialNode(options: NodeOptions, now: Instant): NodeState {
+  const { config, self: id, durable, cryptography } = options
+  const self = config.nodes.find((each) => each.id === id)
+  assert(self !== undefined, "a node is one of its configuration")
+  const { timings } = config
+  const started: Incarnation = incarnation(
+    durable === undefined ? Math.floor(options.wall / 1000) : durable.incarnation + 1,
+  )
+  const state: DurableState = {
+    ...(durable ?? {
+      format: 1,
+      cluster: config.name,
+      node: id,
+      ringSequence: 0,
+      voiceEpoch: epoch(0),
+      tickets: [],
+      pledges: [],
+      witness: undefined,
+    }),
+    incarnation: started,
+    fresh: false,
+  }
+  const leaseStretched = stretched(timings.lease, timings.rho)
+  const [active = 0] = options.ringKeys
+  const others = config.nodes.filter((each) => each.id !== id)
+  const node: NodeState = {
+    config,
+    self,
+    incarnation: started,
+    random: createRandom(options.seed),
+    sessions: createSessions({
+      cluster: config.name,
+      clusterTag: clusterTagOf(config.name),
+      self: id,
+      incarnation: started,
+      nonce: options.sessionNonce,
+      keyRing: { active, accepted: options.ringKeys },
+      peers: others.map((each) => each.id),
+      cryptography,
+    }),
+    leaseStretched,
+    steppedAt: now,
+    durable: {
+      state,
+      ordered: 1,
+      written: 0,
+      reserved: state.ringSequence,
+      reserving: [],
+      pledgeWrite: 0,
+      voiceWrite: 0,
+    },
+    membership: { kind: "booting", until: after(now, leaseStretched) },
+    ring: undefined,
+    view: undefined,
+    left: undefined,
+    debts: [{ ...debtOfRing(`boot.${id}.${started}`, [], now, leaseStretched), members: undefined }],
+    sequence: state.ringSequence,
+    voiceRing: 0,
+    memoVersion: 0,
+    peers: new Map(
+      others.map((peer) => [
+        peer.id,
+        {
+          node: peer,
+          sameSite: peer.site === self.site,
+          incarnation: undefined,
+          heard: undefined,
+          nextHello: now,
+          nextProbe: now,
+          probe: 0,
+          answered: 0,
+          heldOffUntil: undefined,
+          heldOff: 0,
+          health: undefined,
+        },
+      ]),
+    ),
+    ordered: { ...initialState(config), voiceEpoch: state.voiceEpoch },
+    tickets: new Map(),
+    activations: new Map(
+      config.services.map((service) => [
+        service.name,
+        {
+          service: service.name,
+          phase: "unknown",
+          epoch: undefined,
+          operation: undefined,
+          deadline: undefined,
+          written: undefined,
+          reason: "",
+          failed: false,
+          stopWanted: false,
+          retryAt: undefined,
+          ended: undefined,
+        },
+      ]),
+    ),
+    witness: {
+      counter: 0,
+      sent: new Map(),
+      outstanding: undefined,
+      nextPost: now,
+      urgent: false,
+      pin: state.witness?.incarnation,
+      stranger: undefined,
+      quarantine: undefined,
+      strangerSince: undefined,
+      believeFrom: undefined,
+      watches: new Map(),
+      releases: [],
+      lastReply: undefined,
+      failures: 0,
+      failedAt: undefined,
+      reason: undefined,
+      interval: timings.summaryInterval,
+      events: [],
+    },
+    sites: new Map(
+      config.sites
+        .filter((site) => site.name !== self.site)
+        .map((site) => [
+          site.name,
+          { site: site.name, heard: undefined, coordinator: undefined, silent: false, members: [] },
+        ]),
+    ),
+    operator: { nextNumber: 1, requests: [] },
+    health: {
+      cpuLoadPercent: 0,
+      memoryPressurePercent: 0,
+      clockDeviationMicros: 0,
+      clockSource: "none",
+      lateness: millis(0),
+      uplink: "unknown",
+      configChecksum: config.checksum.slice(0, 8),
+      services: [],
+    },
+    wall: options.wall,
+    control: "absent",
+    amnesiaUntil: undefined,
+    pinLost: durable === undefined,
+    leaving: "no",
+    leaveBy: undefined,
+    nextOperation: 1,
+    nextRequest: 1,
+    nextWanHeartbeat: now,
+    dropped: {},
+    recent: [],
+    nextEvent: 1,
+  }
+  node.tickets = initialTickets(node, now)
+  if (durable === undefined) node.amnesiaUntil = after(now, pledgeDuration(node))
+  return node
+}
+
+/** A node that boots treats every stored pledge as renewed at that instant (SPEC M9). */
+function initialTickets(node: NodeState, now: Instant): NodeState["tickets"] {
+  const { tickets, pledges } = node.durable.state
+  return new Map(
+    node.config.tickets.map(({ name: ticket }) => {
+      const known = tickets.find((each) => each.ticket === ticket)
+      const pledge = pledges.find((each) => each.ticket === ticket)
+      const until = after(now, pledgeDuration(node))
+      return [
+        ticket,
+        {
+          ticket,
+          knownEpoch: known?.epoch ?? epoch(0),
+          heardEpoch: known?.epoch ?? epoch(0),
+          pledgeNumber: known?.pledgeNumber ?? 0,
+          releasedEpoch: known?.releasedEpoch ?? epoch(0),
+          givenUp: epoch(0),
+          pledge:
+            pledge === undefined
+              ? undefined
+              : { site: pledge.site, number: pledge.number, epoch: pledge.epoch, until },
+          ordering: undefined,
+          votes: new Map(),
+          epoch: epoch(0),
+          gainedAt: undefined,
+          claimingSince: undefined,
+          otherSeen: undefined,
+          nextClaim: now,
+          requests: new Map(),
+          holdOff: undefined,
+        },
+      ]
+    }),
+  )
+}
