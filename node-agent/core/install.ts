@@ -188,13 +188,14 @@ function phasesOf(report: Report): ReadonlyMap<Report["phases"][number]["service
 
 /**
  * Who drives the view: a member of the ring that last held the witness's voice lease (only such a one can have it
- * rebound or released); then who is not known to have lost the witness; then the lowest id.
+ * rebound or released); then who can believe the witness, is not known to have lost it, does not depart; then the lowest id.
  */
 function coordinatorOf(ring: Ring, reports: ReadonlyMap<NodeId, Report>): NodeId {
   const rank = (member: NodeId): readonly number[] => {
     const each = reports.get(member)
     return [
       -(each?.voiceRing ?? 0),
+      each?.pinLost === true ? 1 : 0,
       each?.uplink === "failing" ? 1 : 0,
       each?.departing === true ? 1 : 0,
       member,

@@ -54,6 +54,8 @@ export interface Report {
   readonly live: readonly { readonly service: ServiceName; readonly epoch: string }[]
   readonly amnesia: Millis
   readonly pin: string | null
+  /** It lost the pin with its record and believes no witness before somebody tells it one. */
+  readonly pinLost: boolean
   /** The last ring known to hold the site's voice at the witness with this node in it; 0: none. */
   readonly voiceRing: number
   readonly uplink: "ok" | "failing" | "unknown"
@@ -92,6 +94,7 @@ function reportOf(turn: Turn): Report {
         ? millis(0)
         : elapsed(now, node.amnesiaUntil),
     pin: node.witness.pin ?? null,
+    pinLost: node.pinLost,
     voiceRing: node.voiceRing,
     uplink: node.health.uplink,
     departing: node.leaving !== "no",

@@ -1,0 +1,177 @@
+// Datagrams from a stranger on the network, thousands of them: dropped, counted by reason, and the ring does not notice.
+
+import { randomBytes, randomInt } from "node:crypto"
+import { createSocket, type Socket } from "node:dgram"
+import { readFileSync } from "node:fs"
+import { setTimeout as sleep } from "node:timers/promises"
+import { afterAll, describe, expect, it } from "vitest"
+import type { Agent } from "../support/cluster/agent.ts"
+import { waitFor } from "../support/cluster/waiting.ts"
+import { patience, quickSites, useLab } from "./lab.ts"
+import { addressOf, WanSniffer } from "./wan-sniffer.ts"
+
+const sniffer = new WanSniffer()
+const lab = useLab({
+  name: "hostile-datagrams",
+  sites: [
+    { name: "north", nodes: ["n1", "n2", "n3"] },
+    { name: "south", nodes: ["s1"] },
+  ],
+  hasWitness: false,
+  timings: quickSites,
+  configure: WanSniffer.configure,
+  companions: ({ cluster }) => sniffer.listen(cluster.layout),
+})
+afterAll(() => sniffer.close())
+
+/** Offsets into the clear header (protocol/datagram.ts). */
+const header = {
+  version: 2,
+  kind: 3,
+  clusterTag: 4,
+  keyId: 8,
+  zeros: 9,
+  sender: 12,
+  receiver: 14,
+  counter: 24,
+  bytes: 32,
+}
+/** With a bit of its header changed; the seal covers the header. */
+function altered(frame: Buffer, change: (copy: Buffer) => void): Buffer {
+  const copy = Buffer.from(frame)
+  change(copy)
+  return copy
+}
+
+/** A counter that no session has reached: only opening the seal shows that it is wrong. */
+const withFreshCounter = (frame: Buffer): Buffer =>
+  altered(frame, (copy) => copy.writeUInt32BE(randomInt(1_000_000, 2_000_000_000), header.counter + 4))
+
+interface Attack {
+  /** Under which its datagrams are counted. */
+  readonly reason: string
+  readonly make: (frame: Buffer) => Buffer
+}
+
+/** Made of genuine frames that the victim has received. */
+const attacks: readonly Attack[] = [
+  { reason: "not-ours", make: () => randomBytes(randomInt(100, 1_200)) },
+  { reason: "too-short", make: () => randomBytes(randomInt(0, 40)) },
+  { reason: "too-short", make: (frame) => frame.subarray(0, randomInt(1, header.bytes)) },
+  { reason: "forged", make: (frame) => withFreshCounter(frame).subarray(0, frame.length - randomInt(1, 8)) },
+  { reason: "forged", make: (frame) => withFreshCounter(frame) },
+  {
+    reason: "wrong-cluster",
+    make: (frame) => altered(frame, (copy) => randomBytes(4).copy(copy, header.clusterTag)),
+  },
+  { reason: "version", make: (frame) => altered(frame, (copy) => copy.writeUInt8(9, header.version)) },
+  { reason: "malformed", make: (frame) => altered(frame, (copy) => copy.writeUInt8(1, header.zeros)) },
+  {
+    reason: "unknown-node",
+    make: (frame) => altered(frame, (copy) => copy.writeUInt16BE(999, header.sender)),
+  },
+  {
+    reason: "not-for-us",
+    make: (frame) => altered(frame, (copy) => copy.writeUInt16BE(999, header.receiver)),
+  },
+  { reason: "unknown-key", make: (frame) => altered(frame, (copy) => copy.writeUInt8(77, header.keyId)) },
+  { reason: "replayed", make: (frame) => frame },
+  { reason: "oversized", make: (frame) => Buffer.concat([frame, randomBytes(randomInt(1_200, 30_000))]) },
+]
+
+/** Genuine frames of its present sessions. */
+function sealedFrames({ name }: Agent): Promise<readonly Buffer[]> {
+  const known = new Set(sniffer.frames(name))
+  return waitFor({ what: `frames to ${name}`, limit: patience }, () => {
+    const sealed = sniffer.frames(name).filter((frame) => !known.has(frame) && frame[header.kind] === 2)
+    return sealed.length >= 10 ? sealed : undefined
+  })
+}
+
+async function dropsOf(agent: Agent): Promise<Readonly<Record<string, number>>> {
+  const answer = await agent.status()
+  return { ...answer?.status.dropped_datagrams, oversized: answer?.host.oversized_datagrams ?? 0 }
+}
+
+/** Ring ids and how often each node's log speaks of a membership change. */
+async function memberships(): Promise<readonly unknown[]> {
+  return Promise.all(
+    lab.cluster.agents.map(async (agent) => {
+      const changes = readFileSync(agent.node.logFile, "utf8").match(/"event":"(gather|view-installed)"/g)
+      return [agent.name, (await lab.statusOf(agent)).ring?.id, changes?.length]
+    }),
+  )
+}
+
+function send(socket: Socket, bytes: Buffer, address: string): Promise<void> {
+  const { host, port } = addressOf(address)
+  return new Promise((resolve, reject) => {
+    socket.send(bytes, port, host, (cause) => (cause === null ? resolve() : reject(cause)))
+  })
+}
+
+/** `count` datagrams, to the ring's socket and the WAN's in turn, in bursts: several thousand a second. */
+async function attack(victim: Agent, frames: readonly Buffer[], count: number): Promise<Map<string, number>> {
+  const socket = createSocket("udp4")
+  const sent = new Map<string, number>()
+  const { link, wanBind } = victim.node
+  for (let n = 0; n < count; n++) {
+    const { reason, make } = attacks[n % attacks.length] ?? { reason: "", make: () => Buffer.alloc(0) }
+    const frame = frames[randomInt(frames.length)] ?? Buffer.alloc(100)
+    await send(socket, make(frame), n % 2 === 0 ? link : wanBind)
+    sent.set(reason, (sent.get(reason) ?? 0) + 1)
+    if (n % 200 === 199) await sleep(20)
+  }
+  socket.close()
+  return sent
+}
+
+describe("hostile datagrams", () => {
+  it.each(["active", "other"])(
+    "10,000 to the %s node: no view changes, each is counted by its reason",
+    async (which) => {
+      const before = lab.owner()
+      const victim = which === "active" ? lab.ownerAgent() : lab.neighbour(lab.ownerAgent())
+      const frames = await sealedFrames(victim)
+      const ringBefore = await memberships()
+      const dropsBefore = await dropsOf(victim)
+      const sent = await attack(victim, frames, 10_000)
+      await lab.undisturbed(before, 2_000)
+      expect(await memberships()).toEqual(ringBefore)
+      const drops = await dropsOf(victim)
+      for (const [reason, count] of sent) {
+        const counted = (drops[reason] ?? 0) - (dropsBefore[reason] ?? 0)
+        // A datagram may be lost before it reaches the process.
+        expect(counted, reason).toBeGreaterThan(0.9 * count)
+        expect(counted, reason).toBeLessThanOrEqual(count)
+      }
+    },
+  )
+
+  it("what others said to a node while it was away, sent to it after its restart: proves nothing", async () => {
+    const before = lab.owner()
+    const victim = lab.neighbour(lab.ownerAgent())
+    await victim.kill()
+    const recorded: Buffer[] = []
+    const socket = createSocket("udp4")
+    socket.on("message", (bytes) => recorded.push(bytes))
+    const { host, port } = addressOf(victim.node.link)
+    await new Promise<void>((resolve) => socket.bind(port, host, resolve))
+    await sleep(3_000)
+    await new Promise<void>((resolve) => socket.close(resolve))
+    expect(recorded.length).toBeGreaterThan(5)
+    lab.start(victim)
+    await lab.settled()
+    const ringBefore = await memberships()
+    const stranger = createSocket("udp4")
+    for (let n = 0; n < 1_000; n++) {
+      await send(stranger, recorded[n % recorded.length] ?? Buffer.alloc(0), victim.node.link)
+      if (n % 200 === 199) await sleep(20)
+    }
+    stranger.close()
+    await lab.undisturbed(before, 2_000)
+    expect(await memberships()).toEqual(ringBefore)
+    const { replayed = 0, "stale-incarnation": stale = 0 } = await dropsOf(victim)
+    expect(replayed + stale).toBeGreaterThan(900)
+  })
+})
