@@ -30,7 +30,14 @@ describe("one site of three nodes", () => {
   it("forms one ring with the service active on one node, and every status is healthy", async () => {
     const { node } = lab.owner()
     for (const agent of lab.cluster.agents) {
-      const status = await lab.statusOf(agent)
+      // It writes as soon as it has its lease: the others may not have heard yet that its start is done.
+      const status = await waitFor(
+        { what: `${agent.name} hears that the service runs`, limit: patience },
+        async () => {
+          const each = await lab.statusOf(agent)
+          return each.services.every(({ state }) => state === "running") ? each : undefined
+        },
+      )
       expect(status.ring?.members).toEqual(["a1", "a2", "a3"])
       expect(status.services).toMatchObject([{ name: "ledger", owner: node, state: "running" }])
       expect(await agent.complaints()).toEqual([])
