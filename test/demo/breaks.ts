@@ -48,8 +48,8 @@ export const breaks: readonly Break[] = [
       },
       {
         file: "node-agent/core/mandate.ts",
-        find: "const from = state.otherSeen ?? node.view?.activateAt ??",
-        replace: "const from = node.view?.activateAt ??",
+        find: "if (state.otherSeen !== undefined)\n    return after(state.otherSeen,",
+        replace: "if (state.otherSeen === instant(-1))\n    return after(state.otherSeen,",
       },
       {
         file: "worker/lease-rules.ts",
