@@ -42,9 +42,6 @@ export default defineConfig({
           hookTimeout: 120_000,
           // Real sockets and real time: one file at a time, after everything else has freed the processors.
           fileParallelism: false,
-          // Something awaited that a loaded machine did not bring in time is awaited once more, and vitest says so. A
-          // broken rule (two owners, a right too early, a wrong status) never is: it fails at once.
-          retry: { count: 1, condition: /: not within \d+ ms/ },
           sequence: { groupOrder: 1 },
         },
       },

@@ -91,7 +91,7 @@ function leaveRing(turn: Turn): void {
 }
 
 function leftRing(ring: Ring): LeftRing {
-  return { id: ring.id, members: ring.members, messages: ring.log }
+  return { id: ring.id, messages: ring.log }
 }
 
 export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame: JoinFrame): void {

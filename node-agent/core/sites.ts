@@ -20,7 +20,7 @@ export function onSiteFrame(turn: Turn, from: NodeId, text: string): void {
   const message = parsed.value
   switch (message.kind) {
     case "heartbeat":
-      return onHeartbeat(turn, from, message)
+      return onHeartbeat(turn, message)
     case "pledge-request":
       return answerPledge(turn, from, message)
     case "pledge-answer":
@@ -39,11 +39,11 @@ function noteSite(turn: Turn, from: NodeId): void {
   node.sites = withEntry(node.sites, site.site, { ...site, heard: now, silent: false })
 }
 
-function onHeartbeat(turn: Turn, from: NodeId, message: SiteMessage & { readonly kind: "heartbeat" }): void {
+function onHeartbeat(turn: Turn, message: SiteMessage & { readonly kind: "heartbeat" }): void {
   const { node, now } = turn
   const site = node.sites.get(message.site)
   if (site !== undefined)
-    node.sites = withEntry(node.sites, message.site, { ...site, coordinator: from, members: message.members })
+    node.sites = withEntry(node.sites, message.site, { ...site, members: message.members })
   for (const { ticket, epoch: at, held } of message.tickets) {
     updateTicket(node, ticket, (state) => ({
       heardEpoch: epoch(Math.max(state.heardEpoch, at)),

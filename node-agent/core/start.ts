@@ -176,10 +176,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     sites: new Map(
       config.sites
         .filter((site) => site.name !== self.site)
-        .map((site) => [
-          site.name,
-          { site: site.name, heard: undefined, coordinator: undefined, silent: false, members: [] },
-        ]),
+        .map((site) => [site.name, { site: site.name, heard: undefined, silent: false, members: [] }]),
     ),
     operator: { nextNumber: 1, requests: [] },
     health: {

@@ -181,7 +181,6 @@ export interface Ring {
 
 export interface LeftRing {
   readonly id: RingId
-  readonly members: readonly NodeId[]
   readonly messages: readonly OrderedMessage[]
 }
 
@@ -439,7 +438,6 @@ export interface SentDocument {
 export interface RemoteSite {
   readonly site: SiteId
   readonly heard: Instant | undefined
-  readonly coordinator: NodeId | undefined
   readonly silent: boolean
   /** Its view's members, by its own word. */
   readonly members: readonly NodeId[]
