@@ -4,6 +4,7 @@
  */
 import type { ReportedEvent } from "../../../protocol/summaries.ts"
 import type { WallTime } from "../../../protocol/units.ts"
+import type { HttpRequest } from "../notification.ts"
 
 /** One event for one receiver. */
 export interface Notification {
@@ -12,18 +13,12 @@ export interface Notification {
   readonly event: ReportedEvent
 }
 
-export interface WebhookRequest {
-  readonly method: "POST"
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
-}
-
 /** The request to send at `now`. `secret` is `whsec_` and the base64 of its bytes; it was checked when it was stored. */
 export async function webhookRequest(
   notification: Notification,
   secret: string,
   now: WallTime,
-): Promise<WebhookRequest> {
+): Promise<Omit<HttpRequest, "url">> {
   const id = webhookId(notification)
   const timestamp = Math.floor(now / 1_000)
   const body = webhookBody(notification)
