@@ -40,8 +40,8 @@ export async function build(options: BuildOptions): Promise<readonly Bundle[]> {
     outfile: join(outdir, "quorumbeat.js"),
     platform: "node",
     target: "node24",
-    // workerd is a native program: it stays an installed package.
-    external: ["workerd"],
+    // What is native stays an installed package: workerd, a program, and koffi, which brings a library for each platform.
+    external: ["workerd", "koffi"],
     banner: { js: agentBanner },
   })
   await chmod(agent.path, 0o755)

@@ -3,6 +3,7 @@ import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
 import type { LogLevel } from "../core/effects.ts"
 import { readNodeKey, readRingKey } from "../host/key-file.ts"
 import { becomeRealtime, LaunchFailure } from "../host/launch.ts"
+import { processorMax } from "../host/realtime.ts"
 import { type Command, CommandFailure, exitStatus, parseOptions, usageFailure } from "./command.ts"
 import { findSelf, readConfiguration } from "./configuration.ts"
 import { defaultPaths } from "./paths.ts"
@@ -21,6 +22,8 @@ SIGTERM leaves the ring in order (services stop or move); a second SIGTERM, or 3
   --log-level LEVEL       debug, info, warn or error (info)
   --trace FILE            append every event with its effects to FILE, as JSON lines
   --scheduling auto|none  try SCHED_FIFO, then nice -20; none: leave as it is (auto)
+  --processors LIST       keep the real-time process to these processors: 2 or 2,3 (any)
+  --hold-cpu-latency      keep processors out of deep sleep (/dev/cpu_dma_latency at 0); costs power
   --allow-no-realtime     run the profile energy even if SCHED_FIFO is refused
 
 Exit status: 0 left in order; 1 could not start; 2 wrong options or configuration; 70 broken invariant (report it);
@@ -36,6 +39,8 @@ const options = {
   "log-level": { type: "string", default: "info" },
   trace: { type: "string" },
   scheduling: { type: "string", default: "auto" },
+  processors: { type: "string" },
+  "hold-cpu-latency": { type: "boolean", default: false },
   "allow-no-realtime": { type: "boolean", default: false },
 } as const
 
@@ -58,6 +63,8 @@ export const agent: Command = {
         logLevel: readLogLevel(values["log-level"]),
         traceFile: values.trace,
         scheduling: readScheduling(values.scheduling),
+        processors: readProcessors(values.processors),
+        holdLatency: values["hold-cpu-latency"],
         allowNoRealtime: values["allow-no-realtime"],
       })
     } catch (cause) {
@@ -95,6 +102,13 @@ function checkKeys(
 function readLogLevel(word: string): LogLevel {
   if (word === "debug" || word === "info" || word === "warn" || word === "error") return word
   throw usageFailure(`--log-level ${word}: expected debug, info, warn or error`)
+}
+
+function readProcessors(list: string | undefined): readonly number[] {
+  if (list === undefined) return []
+  const numbers = /^\d+(,\d+)*$/.test(list) ? list.split(",").map(Number) : []
+  if (numbers.length > 0 && numbers.every((number) => number <= processorMax)) return numbers
+  throw usageFailure(`--processors ${list}: expected numbers of processors with commas, as 2,3`)
 }
 
 function readScheduling(word: string): "auto" | "none" {

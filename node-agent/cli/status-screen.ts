@@ -39,8 +39,14 @@ function configurationLines({ status, host, age_ms }: StatusAnswer): readonly st
     `witness        ${status.witness.state}${witnessDetail(status)}`,
     `host           ${host.scheduling}, lateness ${host.lateness_ms} ms (worst ${host.lateness_worst_ms}), ` +
       `control started ${host.control_starts} times, picture ${age_ms} ms old`,
+    ...host.realtime.map(realtimeLine),
     ...(drops.length === 0 ? [] : [`dropped        ${drops.join(", ")}`]),
   ]
+}
+
+function realtimeLine({ item, asked, got, reason }: StatusAnswer["host"]["realtime"][number]): string {
+  const lead = "real time".padEnd(15)
+  return reason === "" ? `${lead}${item}: ${got}` : `${lead}${item}: ${got}, asked ${asked} (${reason})`
 }
 
 function witnessDetail({ witness }: NodeStatus): string {

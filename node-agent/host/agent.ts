@@ -21,7 +21,7 @@ import { ControlLink } from "./control-link.ts"
 import { ownProgram, spawnControl } from "./control-process.ts"
 import { createCryptography, type RingKey } from "./cryptography.ts"
 import { closeLeases, LeaseFiles } from "./lease-file.ts"
-import type { SchedulingReport } from "./realtime.ts"
+import type { RealtimeReport } from "./realtime.ts"
 import { RunLoop } from "./run-loop.ts"
 import { type StateLoad, StateWriter } from "./state-file.ts"
 import { rightLine, traceLine } from "./trace.ts"
@@ -38,7 +38,7 @@ export interface AgentOptions {
   readonly logLevel: LogLevel
   readonly traceFile: string | undefined
   readonly state: Extract<StateLoad, { kind: "ok" | "missing" | "torn" }>
-  readonly scheduling: SchedulingReport
+  readonly realtime: RealtimeReport
   /** Held by this process and, through it, by the control process. */
   readonly lockDescriptor: number
 }
@@ -133,10 +133,11 @@ class Agent {
   }
 
   start(): void {
-    const { scheduling, state, self, config } = this.#options
-    const isBest = scheduling.got === "fifo"
+    const { realtime, state, self, config } = this.#options
     this.#log("info", "agent-starting", { cluster: config.name, node: self, pid: process.pid })
-    this.#log(isBest ? "info" : "warn", "scheduling", { got: scheduling.got, reason: scheduling.reason })
+    for (const { item, asked, got, reason } of realtime.items) {
+      this.#log(reason === "" ? "info" : "warn", "real-time", { item, asked, got, reason })
+    }
     if (state.kind === "missing") this.#log("warn", "state-missing", { meaning: "amnesia" })
     if (state.kind === "torn") this.#log("error", "state-torn", { meaning: "amnesia", reason: state.reason })
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stopRequested(signal))
@@ -147,9 +148,10 @@ class Agent {
   }
 
   #createControl(): ControlLink {
-    const { config, self, runtimeDirectory, nodeKeyFile, logLevel, traceFile, lockDescriptor } = this.#options
+    const { config, self, runtimeDirectory, nodeKeyFile, logLevel, traceFile, lockDescriptor, realtime } =
+      this.#options
     return new ControlLink({
-      start: () => spawnControl(ownProgram(), lockDescriptor),
+      start: () => realtime.forChildren(() => spawnControl(ownProgram(), lockDescriptor)),
       setup: { config, self, runtimeDirectory, nodeKeyFile, logLevel, traceFile },
       now: monotonicNow,
       event: (event) => this.#deliver(event),
@@ -258,7 +260,8 @@ class Agent {
     const { sendErrors, oversized, reopened } = this.#udp.counters
     return {
       pid: process.pid,
-      scheduling: this.#options.scheduling.got,
+      scheduling: this.#options.realtime.got,
+      realtime: this.#options.realtime.items,
       lateness_worst_ms: rounded(this.#latenessWorst),
       lateness_ms: rounded(this.#latenessLast),
       wake_ups: this.#loop.wakeUps,

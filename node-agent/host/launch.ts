@@ -12,7 +12,8 @@ import { runAgent } from "./agent.ts"
 import type { RingKey } from "./cryptography.ts"
 import { readRingKey } from "./key-file.ts"
 import { takeLock } from "./lock-file.ts"
-import { applyScheduling, type SchedulingReport } from "./realtime.ts"
+import { loadNative } from "./native.ts"
+import { prepareRealtime, type RealtimeReport } from "./realtime.ts"
 import { loadState, type StateLoad } from "./state-file.ts"
 
 /** All that the real-time process is started with. */
@@ -27,6 +28,9 @@ export interface Launch {
   readonly logLevel: LogLevel
   readonly traceFile: string | undefined
   readonly scheduling: "auto" | "none"
+  /** Processors to keep to; empty: any. */
+  readonly processors: readonly number[]
+  readonly holdLatency: boolean
   /** Run the `energy` profile even without SCHED_FIFO. */
   readonly allowNoRealtime: boolean
 }
@@ -47,6 +51,7 @@ const realtimeFlags = [
   "--max-semi-space-size=2",
   "--disable-warning=ExperimentalWarning",
 ]
+const noNative = "the C library cannot be called"
 /** A former agent's control process may still be stopping services: it holds the lock until they are stopped. */
 const lockPatienceSeconds = 15
 
@@ -68,9 +73,13 @@ export async function runRealtime(path: string): Promise<string> {
   const lockDescriptor = lock(launch.stateDirectory)
   const state = load(launch)
   const ringKeys = launch.ringKeyFiles.map(ringKey)
-  const scheduling = await applyScheduling(launch.scheduling)
-  checkScheduling(launch, scheduling)
-  return runAgent({ ...launch, state, ringKeys, scheduling, lockDescriptor })
+  const native = await loadNative()
+  const realtime = await prepareRealtime(
+    launch,
+    native.kind === "ok" ? native.value : `${noNative}: ${native.error}`,
+  )
+  checkScheduling(launch, realtime)
+  return runAgent({ ...launch, state, ringKeys, realtime, lockDescriptor })
 }
 
 function lock(directory: string): number {
@@ -104,7 +113,7 @@ function ringKey(path: string): RingKey {
   return key.value
 }
 
-function checkScheduling(launch: Launch, report: SchedulingReport): void {
+function checkScheduling(launch: Launch, report: RealtimeReport): void {
   if (launch.config.profile !== "energy" || report.got === "fifo" || launch.allowNoRealtime) return
   throw new LaunchFailure(
     `profile energy needs SCHED_FIFO and it was refused (${report.reason}); grant CAP_SYS_NICE, use the profile ` +

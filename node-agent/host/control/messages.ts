@@ -8,6 +8,7 @@ import type { Instant, NodeId, WallTime } from "../../../protocol/units.ts"
 import type { CommandResult, LogFields, LogLevel, NodeEffect } from "../../core/effects.ts"
 import type { NodeEvent, OperatorCommand } from "../../core/events.ts"
 import type { NodeStatus } from "../../core/status.ts"
+import type { RealtimeItem } from "../realtime.ts"
 
 /** What the control process must know to begin; always the first line it gets. */
 export interface ControlSetup {
@@ -48,7 +49,10 @@ export interface LogLine {
 /** What the real-time process knows about itself beside the node's own status. */
 export interface HostStatus {
   readonly pid: number
+  /** `fifo`, `nice` or `plain`. */
   readonly scheduling: string
+  /** What was asked of the kernel and what was got. */
+  readonly realtime: readonly RealtimeItem[]
   /** Worst lateness of the loop since the agent started, and in the last second. */
   readonly lateness_worst_ms: number
   readonly lateness_ms: number

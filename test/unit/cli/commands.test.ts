@@ -153,6 +153,8 @@ describe("the agent does not start", () => {
   it.each([
     [["--log-level", "loud"], "--log-level loud: expected debug, info, warn or error"],
     [["--scheduling", "best"], "--scheduling best: expected auto or none"],
+    [["--processors", "2-3"], "--processors 2-3: expected numbers of processors with commas, as 2,3"],
+    [["--processors", "1024"], "--processors 1024: expected numbers of processors with commas, as 2,3"],
   ])("with %j", async (options, message) => {
     const { directory } = await node()
     expect((await failureOf(agent, [...agentOptions(directory), ...options])).message).toBe(message)
