@@ -213,6 +213,23 @@ export const timingRules: readonly TimingRule[] = [
   },
 ]
 
+/** One inequality with its numbers: `figures` as `400 >= 200 + 20 + 150 + 30 = 400`. */
+export interface TimingProof {
+  readonly rule: TimingRule
+  readonly holds: boolean
+  readonly figures: string
+}
+
+export function timingProofs(timings: Timings): readonly TimingProof[] {
+  return timingRules.map((rule) => {
+    const left = rule.left(timings)
+    const terms = rule.right(timings)
+    const right = terms.reduce((sum, term) => sum + term, 0)
+    const sum = terms.length === 1 ? "" : `${terms.map(figure).join(" + ")} = `
+    return { rule, holds: left >= right, figures: `${figure(left)} >= ${sum}${figure(right)}` }
+  })
+}
+
 export interface BrokenTimingRule {
   readonly rule: TimingRule
   /** The rule and its numbers, as `[T3] heartbeat_ms >= 2 * pass_ms: 100 >= 120 is false`. */
@@ -220,19 +237,12 @@ export interface BrokenTimingRule {
 }
 
 export function brokenTimingRules(timings: Timings): readonly BrokenTimingRule[] {
-  return timingRules.flatMap((rule) => {
-    const left = rule.left(timings)
-    const terms = rule.right(timings)
-    const right = terms.reduce((sum, term) => sum + term, 0)
-    if (left >= right) return []
-    const sum = terms.length === 1 ? "" : `${terms.map(figure).join(" + ")} = `
-    return [
-      { rule, message: `[${rule.id}] ${rule.text}: ${figure(left)} >= ${sum}${figure(right)} is false` },
-    ]
-  })
+  return timingProofs(timings)
+    .filter(({ holds }) => !holds)
+    .map(({ rule, figures }) => ({ rule, message: `[${rule.id}] ${rule.text}: ${figures} is false` }))
 }
 
 /** Thousandths of a millisecond are enough to see why an inequality fails. */
-function figure(value: number): string {
+export function figure(value: number): string {
   return String(Math.round(value * 1000) / 1000)
 }

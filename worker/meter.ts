@@ -5,6 +5,7 @@
  */
 import type { Millis, WallTime } from "../protocol/units.ts"
 import { millis } from "../protocol/units.ts"
+import { freePlan } from "../protocol/workers-plan.ts"
 import { shortestTtl, type WitnessConfiguration } from "./configuration.ts"
 
 /** One day's counts; `day` counts days of UTC since the Unix epoch. */
@@ -15,9 +16,6 @@ export interface Meter {
   readonly reportedEvents: number
 }
 
-/** Rows written and requests a day on the Workers free plan (account-wide; other clusters are not seen here). */
-export const rowsPerDay = 100_000
-export const requestsPerDay = 100_000
 /** Events a cluster may report in a day: a node in a loop must not use up the rows that leases need. */
 export const reportedEventsPerDay = 2_000
 
@@ -47,7 +45,7 @@ export function metered(meter: Meter, now: WallTime, counts: Partial<Omit<Meter,
 
 /** The larger of both shares used today, in percent, to one decimal. */
 export function quotaPercent(meter: Meter): number {
-  const share = Math.max(meter.rowsWritten / rowsPerDay, meter.posts / requestsPerDay)
+  const share = Math.max(meter.rowsWritten / freePlan.rowsWritten, meter.posts / freePlan.requests)
   return Math.round(share * 1_000) / 10
 }
 

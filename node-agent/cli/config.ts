@@ -2,11 +2,13 @@
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { type Command, exitStatus, parseOptions, print, usageFailure } from "./command.ts"
 import { readConfiguration } from "./configuration.ts"
+import { proofSheet } from "./proof-sheet.ts"
 
 const help = `Usage: quorumbeat config check FILE
 
-Reads the configuration and says what it means, with the checksum that must be the same on every node; or every error,
-with line and key. Exit status: 0 usable; 2 not.`
+Reads the configuration and says what it means, with the checksum that must be the same on every node, and its proof
+sheet: every inequality with its numbers, the worst time without each service for each kind of fault, and what the witness
+costs. Or every error, with line and key. Exit status: 0 usable; 2 not.`
 
 export const config: Command = {
   summary: "check a cluster configuration",
@@ -15,7 +17,9 @@ export const config: Command = {
     const { positionals } = parseOptions(parameters, {}, { min: 2, max: 2 })
     const [action, file = ""] = positionals
     if (action !== "check") throw usageFailure(`config ${action}: expected check`)
-    print(describe(readConfiguration(file)))
+    const configuration = readConfiguration(file)
+    print(describe(configuration))
+    print(proofSheet(configuration))
     return exitStatus.done
   },
 }

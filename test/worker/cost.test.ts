@@ -9,7 +9,7 @@ import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import type { LeaseClaim } from "../../protocol/lease.ts"
 import type { Reply } from "../../protocol/summaries.ts"
-import { rowsPerDay } from "../../worker/meter.ts"
+import { freePlan } from "../../protocol/workers-plan.ts"
 import { mandate, voice } from "../unit/worker/arbiter-builder.ts"
 import { readRecord, restoreRecord } from "./stored.ts"
 import { TestCluster, tagIn } from "./witness-client.ts"
@@ -96,9 +96,9 @@ describe("rows written in a day", () => {
     expect(sample.records).toBe(posts)
     expect(sample.rows).toBe(posts + sample.alarms)
     console.log(
-      `healthy 2+2: ${JSON.stringify(sample)} in ${sampleSeconds} s, ${perDay(sample)} rows a day of ${rowsPerDay}`,
+      `healthy 2+2: ${JSON.stringify(sample)} in ${sampleSeconds} s, ${perDay(sample)} rows a day of ${freePlan.rowsWritten}`,
     )
-    expect(perDay(sample)).toBeLessThan(rowsPerDay)
+    expect(perDay(sample)).toBeLessThan(freePlan.rowsWritten)
   })
 
   it("a degraded 2 + 2 cluster: both sites live on the witness's voice, one renews the mandate too", {
@@ -113,9 +113,9 @@ describe("rows written in a day", () => {
     expect(sample.records).toBe(2 * posts)
     expect(sample.rows).toBe(2 * posts + sample.alarms)
     console.log(
-      `degraded 2+2: ${JSON.stringify(sample)} in ${sampleSeconds} s, ${perDay(sample)} rows a day of ${rowsPerDay}`,
+      `degraded 2+2: ${JSON.stringify(sample)} in ${sampleSeconds} s, ${perDay(sample)} rows a day of ${freePlan.rowsWritten}`,
     )
-    expect(perDay(sample)).toBeLessThan(rowsPerDay)
+    expect(perDay(sample)).toBeLessThan(freePlan.rowsWritten)
   })
 })
 

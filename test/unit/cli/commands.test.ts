@@ -14,6 +14,8 @@ import { version } from "../../../node-agent/cli/version.ts"
 import { witness } from "../../../node-agent/cli/witness.ts"
 import { readNodeKey } from "../../../node-agent/host/key-file.ts"
 import { loadState } from "../../../node-agent/host/state-file.ts"
+import { profiles } from "../../../protocol/profiles.ts"
+import { timingProofs } from "../../../protocol/timings.ts"
 import { nodeId } from "../../../protocol/units.ts"
 import { temporaryDirectory } from "../host/fixtures.ts"
 
@@ -66,7 +68,30 @@ describe("config check", () => {
     expect(printed).toMatch(
       /^cluster lab, version 1\nprofile industrial: heartbeat 200 ms, lease 400 ms\nsite a: a1, /,
     )
-    expect(printed).toMatch(/\nchecksum [0-9a-f]{64}\n$/)
+    expect(printed).toMatch(/\nchecksum [0-9a-f]{64}\n/)
+  })
+
+  it("prints the proof sheet: inequalities, votes and worst times with their numbers", async () => {
+    const { directory } = await node()
+    const { printed } = await run(config, ["check", join(directory, "cluster.toml")])
+    expect(printed).toContain("lease' = 400 * (1 + 0.001) / (1 - 0.001) = 400.801 ms")
+    for (const { rule, figures } of timingProofs(profiles.industrial))
+      expect(printed).toContain(`${rule.id.padEnd(4)} ${rule.text}: ${figures}\n`)
+    expect(printed).toContain("V6   a (split): nodes 3 + witness 0 = 3, majority 2: 2 * 2 > 3\n")
+    expect(printed).not.toContain("free plan")
+  })
+
+  it("says what the witness costs, and how long each service is away at most", async () => {
+    const { directory } = await node()
+    const file = join(directory, "cluster.toml")
+    const more = `[witness]\nurl = "https://witness.example.net"\npublic_key = "${Buffer.alloc(32, 9).toString("base64url")}"
+[[service]]\nname = "ledger"\nproof = "self-lease"\nself_lease_margin_ms = 20
+[[service.resource]]\nkind = "command"\nname = "d"\nstart = ["/bin/a"]\nstop = ["/bin/a"]\nmonitor = ["/bin/a"]\n`
+    writeFileSync(file, `${readFileSync(file, "utf8")}\n${more}`)
+    const { printed } = await run(config, ["check", file])
+    expect(printed).toMatch(/one node of a dies, running it +511 ms +the rest goes on alone\n/)
+    expect(printed).toContain("fits the Workers free plan (a day: 100,000 requests, 100,000 rows written")
+    expect(printed).toContain("$5.06")
   })
 
   it("gives every error with its line, and status 2", async () => {
