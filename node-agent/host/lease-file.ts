@@ -3,11 +3,14 @@
  * line: the deadline on CLOCK_MONOTONIC in nanoseconds, decimal, "0": not at all. Second line: the activation epoch.
  *
  * The content is absolute, so a write that comes late grants nothing: it names an end that may already be past.
- * Replaced by rename, never in place. One write a service is under way, of those asked for meanwhile the newest is
- * written next. Renewals come in pairs, one a pass of the token, some milliseconds apart: one that presses nobody waits
- * for the second of its pair, which halves the cost.
+ * Replaced by rename, never in place. Renewals come in pairs, one a pass of the token, and the first of a pair moves the
+ * end by as little as the passes lie apart: what gains next to nothing is not written, which halves the cost.
+ *
+ * Where the directory is in memory, as /run is, a write is four system calls that wait for nothing, and is done at once.
+ * Elsewhere a file system may wait for its journal, so it is done off the loop: one write a service is under way, of
+ * those asked for meanwhile the newest is written next.
  */
-import { readFileSync, renameSync, writeFileSync } from "node:fs"
+import { readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs"
 import { rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { elapsed, type Instant, instant, type ServiceName } from "../../protocol/units.ts"
@@ -29,9 +32,7 @@ export function leaseFilePath(directory: string, service: ServiceName): string {
  */
 export function closeLeases(directory: string, services: readonly ServiceName[]): void {
   for (const service of services) {
-    const path = leaseFilePath(directory, service)
-    writeFileSync(`${path}.new`, leaseText({ epoch: "0", deadline: undefined }), { mode: 0o644 })
-    renameSync(`${path}.new`, path)
+    replaceNow(leaseFilePath(directory, service), { epoch: "0", deadline: undefined })
   }
 }
 
@@ -48,62 +49,93 @@ export function readLease(directory: string, service: ServiceName): Lease | unde
   return { epoch, deadline: deadline === "0" ? undefined : instant(Number(deadline) / 1e6) }
 }
 
-/** Longer than two passes of a site of ten lie apart, shorter than any lease by far. */
-const settleTime = 5
-/** With less than this left in the file a renewal waits for nothing. */
+/** A renewal that moves the end by less is left to the next. Two passes of a site of ten lie closer together. */
+const gainMin = 20
+/** With less than this left in the file every renewal is written. */
 const pressing = 50
 
 export class LeaseFiles {
   readonly #directory: string
+  readonly #isInMemory: boolean
   readonly #failed: (service: ServiceName, reason: string) => void
+  /** What a file says, or will when the write under way is done. */
+  readonly #written = new Map<ServiceName, Lease>()
   readonly #waiting = new Map<ServiceName, Lease>()
   readonly #busy = new Set<ServiceName>()
-  readonly #settling = new Map<ServiceName, NodeJS.Timeout>()
-  readonly #written = new Map<ServiceName, Lease>()
 
   /** `failed`: the file still holds an older, earlier end; the next renewal tries again. */
   constructor(directory: string, failed: (service: ServiceName, reason: string) => void) {
     this.#directory = directory
+    this.#isInMemory = isInMemory(directory)
     this.#failed = failed
   }
 
   write(service: ServiceName, lease: Lease): void {
-    this.#waiting.set(service, lease)
-    if (this.#isPressing(service, lease)) void this.#run(service)
-    else this.#settling.set(service, this.#settling.get(service) ?? this.#runLater(service))
+    if (!this.#isWorthWriting(service, lease)) return
+    this.#written.set(service, lease)
+    if (this.#isInMemory) this.#writeNow(service, lease)
+    else {
+      this.#waiting.set(service, lease)
+      void this.#writeWaiting(service)
+    }
   }
 
-  /** A right that begins, ends or has little left is written at once. */
-  #isPressing(service: ServiceName, lease: Lease): boolean {
+  #isWorthWriting(service: ServiceName, lease: Lease): boolean {
     const written = this.#written.get(service)
     if (written?.deadline === undefined || lease.deadline === undefined) return true
-    return written.epoch !== lease.epoch || elapsed(monotonicNow(), written.deadline) < pressing
+    if (written.epoch !== lease.epoch || lease.deadline < written.deadline) return true
+    const gain = elapsed(written.deadline, lease.deadline)
+    return gain >= gainMin || elapsed(monotonicNow(), written.deadline) < pressing
   }
 
-  #runLater(service: ServiceName): NodeJS.Timeout {
-    return setTimeout(() => {
-      this.#settling.delete(service)
-      void this.#run(service)
-    }, settleTime)
+  #writeNow(service: ServiceName, lease: Lease): void {
+    try {
+      replaceNow(leaseFilePath(this.#directory, service), lease)
+    } catch (cause) {
+      this.#missed(service, cause)
+    }
   }
 
-  async #run(service: ServiceName): Promise<void> {
+  async #writeWaiting(service: ServiceName): Promise<void> {
     if (this.#busy.has(service)) return
     this.#busy.add(service)
     const path = leaseFilePath(this.#directory, service)
     for (let lease = this.#waiting.get(service); lease !== undefined; lease = this.#waiting.get(service)) {
       this.#waiting.delete(service)
       try {
-        await writeFile(`${path}.new`, leaseText(lease), { mode: 0o644 })
-        await rename(`${path}.new`, path)
-        this.#written.set(service, lease)
+        await replace(path, lease)
       } catch (cause) {
-        this.#failed(service, cause instanceof Error ? cause.message : String(cause))
+        this.#missed(service, cause)
       }
     }
     this.#busy.delete(service)
   }
+
+  #missed(service: ServiceName, cause: unknown): void {
+    this.#written.delete(service)
+    this.#failed(service, cause instanceof Error ? cause.message : String(cause))
+  }
 }
+
+/** `f_type` of tmpfs and ramfs, from statfs(2). */
+const memoryFileSystems: readonly number[] = [0x01021994, 0x858458f6]
+
+function isInMemory(directory: string): boolean {
+  return memoryFileSystems.includes(statfsSync(directory).type)
+}
+
+function replaceNow(path: string, lease: Lease): void {
+  writeFileSync(`${path}.new`, leaseText(lease), { mode: leaseMode })
+  renameSync(`${path}.new`, path)
+}
+
+async function replace(path: string, lease: Lease): Promise<void> {
+  await writeFile(`${path}.new`, leaseText(lease), { mode: leaseMode })
+  await rename(`${path}.new`, path)
+}
+
+/** Any user's service may read how long it may act. */
+const leaseMode = 0o644
 
 function leaseText(lease: Lease): string {
   const deadline = lease.deadline === undefined ? 0n : nanosecondsOf(lease.deadline)

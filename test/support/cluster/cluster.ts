@@ -2,8 +2,8 @@
  * A whole cluster of real processes on this machine, made the way an operator makes one: keys, `cluster.toml`, `init`,
  * witness, registration and agents, all through the `quorumbeat` program.
  */
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
-import { dirname } from "node:path"
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { Agent } from "./agent.ts"
 import { run } from "./child.ts"
 import { type ClusterSettings, clusterToml } from "./cluster-toml.ts"
@@ -33,12 +33,12 @@ export class Cluster {
   readonly receiver = new WebhookReceiver()
   readonly witness: Witness
   readonly #plan: ClusterPlan
-  readonly #releasePorts: () => void
+  readonly #release: () => void
   #network: Network | undefined
 
-  private constructor(plan: ClusterPlan, layout: ClusterLayout, releasePorts: () => void) {
+  private constructor(plan: ClusterPlan, layout: ClusterLayout, release: () => void) {
     this.#plan = plan
-    this.#releasePorts = releasePorts
+    this.#release = release
     this.layout = layout
     this.witness = new Witness(layout, plan.program)
     this.ledger = new Ledger(layout.ledgerFile)
@@ -49,8 +49,12 @@ export class Cluster {
   /** Keys, configuration and durable state; nothing runs yet. */
   static async prepare(plan: ClusterPlan): Promise<Cluster> {
     const { basePort, release } = await reservePorts(plan.basePort)
-    const layout = layOut(plan.name, plan.directory, basePort, plan.sites)
-    const cluster = new Cluster(plan, layout, release)
+    const runtimeRoot = createRuntimeRoot(plan.directory)
+    const layout = layOut(plan.name, plan.directory, runtimeRoot, basePort, plan.sites)
+    const cluster = new Cluster(plan, layout, () => {
+      release()
+      rmSync(runtimeRoot, { recursive: true, force: true })
+    })
     await cluster.#makeKeys()
     await Promise.all(layout.nodes.map((node) => cluster.#init(node.name)))
     return cluster
@@ -118,7 +122,7 @@ export class Cluster {
     await this.witness.kill()
     await this.#network?.child.kill()
     this.receiver.close()
-    this.#releasePorts()
+    this.#release()
   }
 
   quorumbeat(...parameters: readonly string[]): Promise<string> {
@@ -153,4 +157,10 @@ export class Cluster {
     const files = ["--key", keyFile, "--ring-key", ringKeyFile, "--state-dir", stateDirectory]
     await this.quorumbeat("init", "--config", configFile, "--node", name, ...files)
   }
+}
+
+/** In memory, as /run is on a node. */
+function createRuntimeRoot(directory: string): string {
+  const memory = "/dev/shm"
+  return mkdtempSync(join(existsSync(memory) ? memory : directory, "quorumbeat-run-"))
 }

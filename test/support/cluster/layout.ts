@@ -68,10 +68,11 @@ const portMax = 32_000
 export function layOut(
   name: string,
   directory: string,
+  runtimeRoot: string,
   basePort: number,
   sites: readonly SitePlan[],
 ): ClusterLayout {
-  const laidOut = sites.map((site, index) => siteLayout(site, index + 1, directory, basePort))
+  const laidOut = sites.map((site, index) => siteLayout(site, index + 1, directory, runtimeRoot, basePort))
   const witnessPort = basePort + offsets.witness
   return {
     name,
@@ -95,6 +96,7 @@ function siteLayout(
   { name, nodes }: SitePlan,
   number: number,
   directory: string,
+  runtimeRoot: string,
   basePort: number,
 ): SiteLayout {
   const forwarderPort = basePort + offsets.forwarders + number
@@ -114,7 +116,7 @@ function siteLayout(
         wanBind: `127.0.${host}:${basePort + offsets.wanBind}`,
         directory: own,
         stateDirectory: join(own, "state"),
-        runtimeDirectory: join(own, "run"),
+        runtimeDirectory: join(runtimeRoot, node),
         keyFile: join(own, "node.key"),
         logFile: join(own, "agent.log"),
         traceFile: join(own, "trace.jsonl"),
