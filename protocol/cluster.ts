@@ -90,17 +90,22 @@ export type TakeoverProof =
     }
   | { readonly kind: "operator" }
 
-export interface CommandResource {
-  readonly kind: "command"
+/** What every kind of resource has. */
+export interface ResourceLimits {
   readonly name: string
-  readonly start: readonly string[]
-  readonly stop: readonly string[]
-  /** Exit status 0: running, 7: not running, anything else: failed. */
-  readonly monitor: readonly string[]
   readonly startTimeout: Millis
   readonly stopTimeout: Millis
   readonly monitorTimeout: Millis
   readonly monitorInterval: Millis
+}
+
+/** A program of the operator's, with arguments for each action. */
+export interface CommandResource extends ResourceLimits {
+  readonly kind: "command"
+  readonly start: readonly string[]
+  readonly stop: readonly string[]
+  /** Exit status 0: running, 7: not running, anything else: failed. */
+  readonly monitor: readonly string[]
   /** More variables for the program. */
   readonly environment: Readonly<Record<string, string>>
 }

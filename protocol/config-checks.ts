@@ -5,7 +5,8 @@
  */
 import { addressFamily, formatUdpAddress, isWildcard } from "./address.ts"
 import type { UdpAddress } from "./cluster.ts"
-import { bounds, type Draft, type NodeDraft, type SiteDraft } from "./config-draft.ts"
+import { bounds } from "./config-bounds.ts"
+import type { Draft, NodeDraft, SiteDraft } from "./config-draft.ts"
 import { describe, dotted, has, nearest, refuse, type Table } from "./config-reader.ts"
 import { defaults, profiles } from "./profiles.ts"
 import { brokenTimingRules, timingsFrom } from "./timings.ts"

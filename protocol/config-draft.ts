@@ -3,46 +3,21 @@
  * was wrong (an error is noted then) or absent without a default. What must hold BETWEEN tables is `config-checks.ts`.
  */
 import type { ProfileName, SplitPolicy, UdpAddress } from "./cluster.ts"
+import { bounds } from "./config-bounds.ts"
 import {
   address,
-  argument,
   clusterName,
   integer,
   listenAddress,
   oneOf,
   plainName,
-  programPath,
   publicKey,
-  variableName,
   witnessUrl,
 } from "./config-leaves.ts"
-import { entries, has, list, openTable, optional, required, type Table, tables } from "./config-reader.ts"
+import { has, list, openTable, optional, required, type Table, tables } from "./config-reader.ts"
+import { type ResourceDraft, readResources } from "./config-resources.ts"
 import { defaults } from "./profiles.ts"
 import { timingKeys } from "./timings.ts"
-
-/** How much a cluster may have: enough for what it is made for, little enough for one token and one row to carry. */
-export const bounds = {
-  /** Two full sites, or fifteen of four. */
-  nodes: 64,
-  /** One pass visits every node of a site: thirty hops at a third of a millisecond fit the default `pass_ms`. */
-  nodesPerSite: 30,
-  /** Each has a voice with a memo of up to 4 KB in the one row in which the witness keeps a cluster's leases. */
-  sites: 15,
-  tickets: 16,
-  /** Each has its state in every node's health entry, and those share the token. */
-  services: 32,
-  links: 8,
-  resources: 16,
-  arguments: 64,
-  variables: 64,
-  votes: 16,
-  /** Fits 32 bits on the wire. */
-  version: 2 ** 32 - 1,
-  nodeId: 65_535,
-  /** An hour and a day: longer is a mistyped unit. */
-  resourceTimeout: 3_600_000,
-  monitorInterval: 86_400_000,
-} as const
 
 export interface Draft {
   readonly table: Table
@@ -106,20 +81,6 @@ export interface ServiceDraft {
   readonly proof: "self-lease" | "operator" | undefined
   readonly margin: number | undefined
   readonly resources: readonly ResourceDraft[]
-}
-
-export interface ResourceDraft {
-  readonly table: Table
-  readonly kind: "command" | undefined
-  readonly name: string | undefined
-  readonly start: readonly (string | undefined)[] | undefined
-  readonly stop: readonly (string | undefined)[] | undefined
-  readonly monitor: readonly (string | undefined)[] | undefined
-  readonly startTimeout: number | undefined
-  readonly stopTimeout: number | undefined
-  readonly monitorTimeout: number | undefined
-  readonly monitorInterval: number | undefined
-  readonly environment: readonly (readonly [string, string])[]
 }
 
 /** The keys of the file's top level, for `openTable`. */
@@ -233,51 +194,6 @@ function readService(table: Table): ServiceDraft {
     mode: optional(table, "mode", oneOf("automatic", "manual"), defaults.mode),
     proof: optional(table, "proof", oneOf("self-lease", "operator"), defaults.proof),
     margin: optional(table, "self_lease_margin_ms", integer(1, bounds.resourceTimeout), undefined),
-    resources: tables(table, "resource", resourceKeys, {
-      min: 1,
-      max: bounds.resources,
-      noun: "[[service.resource]] tables",
-    }).map(readResource),
-  }
-}
-
-const resourceKeys = [
-  "kind",
-  "name",
-  "start",
-  "stop",
-  "monitor",
-  "start_timeout_ms",
-  "stop_timeout_ms",
-  "monitor_timeout_ms",
-  "monitor_interval_ms",
-  "environment",
-]
-
-function readResource(table: Table): ResourceDraft {
-  const command = (key: string) =>
-    list(table, key, (index) => (index === 0 ? programPath : argument), {
-      min: 1,
-      max: bounds.arguments,
-      noun: "strings, the program and its arguments",
-    })
-  const timeout = integer(1, bounds.resourceTimeout)
-  return {
-    table,
-    kind: required(table, "kind", oneOf("command")),
-    name: required(table, "name", plainName),
-    start: command("start"),
-    stop: command("stop"),
-    monitor: command("monitor"),
-    startTimeout: optional(table, "start_timeout_ms", timeout, defaults.startTimeout),
-    stopTimeout: optional(table, "stop_timeout_ms", timeout, defaults.stopTimeout),
-    monitorTimeout: optional(table, "monitor_timeout_ms", timeout, defaults.monitorTimeout),
-    monitorInterval: optional(
-      table,
-      "monitor_interval_ms",
-      integer(1, bounds.monitorInterval),
-      defaults.monitorInterval,
-    ),
-    environment: entries(table, "environment", { key: variableName, value: argument }, bounds.variables),
+    resources: readResources(table),
   }
 }

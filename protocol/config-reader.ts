@@ -74,16 +74,21 @@ export function list<T>(
   return elements?.map((element, index) => readLeaf(element, [...path, index], leafAt(index), table.errors))
 }
 
-/** An array of tables (`[[key]]`), each with the keys `known`; one that is no table is left out, with an error. */
+/**
+ * An array of tables (`[[key]]`), each with the keys `known`, which may depend on its fields; one that is no table is left
+ * out, with an error.
+ */
 export function tables(
   table: Table,
   key: string,
-  known: readonly string[],
+  known: readonly string[] | ((fields: Table["fields"]) => readonly string[]),
   bounds: ListBounds,
 ): readonly Table[] {
   const path = [...table.path, key]
+  const keysOf = typeof known === "function" ? known : () => known
   return (arrayAt(table, key, bounds) ?? []).flatMap((element, index) => {
-    const opened = openTable(element, [...path, index], known, table.errors)
+    const keys = isTable(element) ? keysOf(element) : []
+    const opened = openTable(element, [...path, index], keys, table.errors)
     return opened === undefined ? [] : [opened]
   })
 }

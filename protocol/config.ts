@@ -15,7 +15,6 @@ import { canonicalJson } from "./canonical.ts"
 import type {
   ClusterConfig,
   NodeConfig,
-  ResourceConfig,
   ServiceConfig,
   SiteConfig,
   TicketConfig,
@@ -25,7 +24,6 @@ import { checkDraft, nodesOfTicket } from "./config-checks.ts"
 import {
   type Draft,
   type NodeDraft,
-  type ResourceDraft,
   readDraft,
   type ServiceDraft,
   type SiteDraft,
@@ -127,22 +125,7 @@ function completeService(service: ServiceDraft, draft: Draft): ServiceConfig {
       sure(service.proof) === "self-lease"
         ? { kind: "self-lease", margin: millis(sure(service.margin)) }
         : { kind: "operator" },
-    resources: service.resources.map(completeResource),
-  }
-}
-
-function completeResource(resource: ResourceDraft): ResourceConfig {
-  return {
-    kind: sure(resource.kind),
-    name: sure(resource.name),
-    start: sure(resource.start).map(sure),
-    stop: sure(resource.stop).map(sure),
-    monitor: sure(resource.monitor).map(sure),
-    startTimeout: millis(sure(resource.startTimeout)),
-    stopTimeout: millis(sure(resource.stopTimeout)),
-    monitorTimeout: millis(sure(resource.monitorTimeout)),
-    monitorInterval: millis(sure(resource.monitorInterval)),
-    environment: Object.fromEntries(resource.environment),
+    resources: service.resources.map(({ config }) => sure(config)),
   }
 }
 

@@ -55,6 +55,7 @@ export interface Operation {
   cancel(): void
 }
 
+export const operationsDirectory = (runtimeDirectory: string): string => join(runtimeDirectory, "operations")
 export const operationVariable = (id: string): string => `QUORUMBEAT_OPERATION=${id}`
 export const recordPath = (directory: string, id: string): string => join(directory, `${id}.json`)
 export const pidPath = (directory: string, id: string): string => join(directory, `${id}.pid`)

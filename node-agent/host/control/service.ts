@@ -10,11 +10,17 @@ import { type Instant, latest, type ServiceName } from "../../../protocol/units.
 import type { FoundService } from "../../core/events.ts"
 import { readLease } from "../lease-file.ts"
 import { type ActivationPhase, readActivation, removeActivation, writeActivation } from "./activation-file.ts"
-import { CommandResourceRunner, type Finding, type Look, type ResourceOptions } from "./command-resource.ts"
 import type { ControlEvent } from "./messages.ts"
-import { failureOf, type Operation } from "./operation.ts"
+import {
+  type Action,
+  createResource,
+  type Finding,
+  type Look,
+  type Resource,
+  type ResourceContext,
+} from "./resources/resource.ts"
 
-export interface ServiceOptions extends Omit<ResourceOptions, "resource" | "service" | "printed"> {
+export interface ServiceOptions extends Omit<ResourceContext, "service" | "printed"> {
   readonly service: ServiceConfig
   readonly printed: (service: ServiceName, resource: string, text: string) => void
   readonly emit: (event: ControlEvent) => void
@@ -26,14 +32,14 @@ type Activity = "stopped" | "starting" | "running" | "stopping" | "unknown"
 export class ServiceRunner {
   readonly name: ServiceName
   readonly #options: ServiceOptions
-  readonly #resources: readonly CommandResourceRunner[]
+  readonly #resources: readonly Resource[]
   #activity: Activity = "unknown"
   #epoch = "0"
   /** Jobs run one after the other, each when the one before is done. */
   #last: Promise<void> = Promise.resolve()
   /** Rises with each stop: a start that began to wait before it is overtaken. */
   #stops = 0
-  #starting: Operation | undefined
+  #starting: Action | undefined
   readonly #looks = new Set<Look>()
   readonly #timers = new Set<NodeJS.Timeout>()
 
@@ -41,14 +47,12 @@ export class ServiceRunner {
     const { service } = options
     this.name = service.name
     this.#options = options
-    this.#resources = service.resources.map(
-      (resource) =>
-        new CommandResourceRunner({
-          ...options,
-          resource,
-          service: service.name,
-          printed: (from, text) => options.printed(service.name, from, text),
-        }),
+    this.#resources = service.resources.map((config) =>
+      createResource(config, {
+        ...options,
+        service: service.name,
+        printed: (from, text) => options.printed(service.name, from, text),
+      }),
     )
   }
 
@@ -131,10 +135,10 @@ export class ServiceRunner {
     const unwritten = this.#note("starting")
     if (unwritten !== undefined) return unwritten
     this.#activity = "starting"
-    for (const [index, runner] of this.#resources.entries()) {
-      const failure = isOvertaken() ? "overtaken by a stop" : await this.#startOne(runner, epoch, deadline)
+    for (const [index, resource] of this.#resources.entries()) {
+      const failure = isOvertaken() ? "overtaken by a stop" : await this.#startOne(resource, epoch, deadline)
       if (failure === undefined) continue
-      const reason = `start of ${runner.resource.name}: ${failure}`
+      const reason = `start of ${resource.config.name}: ${failure}`
       const left = await this.#takeDown(this.#resources.slice(0, index + 1))
       return left === undefined ? reason : `not-stopped: ${reason}; ${left}`
     }
@@ -145,29 +149,25 @@ export class ServiceRunner {
   }
 
   /** A later resource may begin as long as the lease goes on, whatever the deadline was when the first one began. */
-  async #startOne(
-    runner: CommandResourceRunner,
-    epoch: string,
-    deadline: Instant,
-  ): Promise<string | undefined> {
+  async #startOne(resource: Resource, epoch: string, deadline: Instant): Promise<string | undefined> {
     const lease = readLease(this.#options.runtimeDirectory, this.name)
     const renewed = lease?.epoch === epoch ? lease.deadline : undefined
-    const operation = runner.start(epoch, latest(renewed, deadline) ?? deadline)
-    this.#starting = operation
-    const outcome = await operation.outcome
+    const action = resource.start(epoch, latest(renewed, deadline) ?? deadline)
+    this.#starting = action
+    const failure = await action.failure
     this.#starting = undefined
-    return failureOf(outcome)
+    return failure
   }
 
   /** Stops in reverse; goes on after a failure, to stop as much as can be. Says what could not be stopped. */
-  async #takeDown(resources: readonly CommandResourceRunner[]): Promise<string | undefined> {
+  async #takeDown(resources: readonly Resource[]): Promise<string | undefined> {
     this.#unwatch()
     this.#activity = "stopping"
     this.#note("stopping")
     const failures: string[] = []
-    for (const runner of resources.toReversed()) {
-      const failure = failureOf(await runner.stop(this.#epoch).outcome)
-      if (failure !== undefined) failures.push(`stop of ${runner.resource.name}: ${failure}`)
+    for (const resource of resources.toReversed()) {
+      const failure = await resource.stop(this.#epoch).failure
+      if (failure !== undefined) failures.push(`stop of ${resource.config.name}: ${failure}`)
     }
     if (failures.length === 0) {
       this.#markStopped()
@@ -188,7 +188,7 @@ export class ServiceRunner {
   }
 
   #watch(): void {
-    for (const runner of this.#resources) this.#lookLater(runner)
+    for (const resource of this.#resources) this.#lookLater(resource)
   }
 
   #unwatch(): void {
@@ -198,22 +198,22 @@ export class ServiceRunner {
     this.#looks.clear()
   }
 
-  #lookLater(runner: CommandResourceRunner): void {
+  #lookLater(resource: Resource): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
-      void this.#look(runner)
-    }, runner.resource.monitorInterval)
+      void this.#look(resource)
+    }, resource.config.monitorInterval)
     this.#timers.add(timer)
   }
 
-  async #look(runner: CommandResourceRunner): Promise<void> {
-    const look = runner.monitor(this.#epoch)
+  async #look(resource: Resource): Promise<void> {
+    const look = resource.monitor(this.#epoch)
     this.#looks.add(look)
     const finding = await look.finding
     // A look that was taken back says nothing.
     if (!this.#looks.delete(look)) return
     if (finding.kind === "running") {
-      this.#lookLater(runner)
+      this.#lookLater(resource)
       return
     }
     this.#unwatch()
@@ -221,7 +221,7 @@ export class ServiceRunner {
     this.#options.emit({
       kind: "service-died",
       service: this.name,
-      reason: `${runner.resource.name}: ${reason}`,
+      reason: `${resource.config.name}: ${reason}`,
     })
   }
 
@@ -231,7 +231,7 @@ export class ServiceRunner {
 
   #describe(findings: readonly Finding[]): string {
     const words = findings.map((finding, index) => {
-      const name = this.#resources[index]?.resource.name ?? ""
+      const name = this.#resources[index]?.config.name ?? ""
       return `${name}: ${finding.kind === "failed" ? finding.reason : finding.kind}`
     })
     return words.join("; ")

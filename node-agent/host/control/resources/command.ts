@@ -4,63 +4,42 @@
  */
 import { spawn } from "node:child_process"
 import { join } from "node:path"
-import type { CommandResource } from "../../../protocol/cluster.ts"
-import type { Instant } from "../../../protocol/units.ts"
-import { bootId, failureOf, type Operation, type Outcome, startOperation } from "./operation.ts"
-import { OutputFile } from "./output-file.ts"
-import { endGroup } from "./processes.ts"
-
-export interface ResourceOptions {
-  readonly resource: CommandResource
-  readonly service: string
-  readonly runtimeDirectory: string
-  /** QUORUMBEAT_CLUSTER, _NODE, _SITE, _SERVICE, _LEASE_FILE. */
-  readonly environment: Readonly<Record<string, string>>
-  /** What its programs printed, line by line. */
-  readonly printed: (resource: string, text: string) => void
-}
-
-export type Finding =
-  | { readonly kind: "running" }
-  | { readonly kind: "stopped" }
-  | { readonly kind: "failed"; readonly reason: string }
-
-export interface Look {
-  readonly finding: Promise<Finding>
-  cancel(): void
-}
+import type { CommandResource as CommandConfig } from "../../../../protocol/cluster.ts"
+import type { Instant } from "../../../../protocol/units.ts"
+import { bootId, failureOf, type Outcome, operationsDirectory, startOperation } from "../operation.ts"
+import { OutputFile } from "../output-file.ts"
+import { endGroup } from "../processes.ts"
+import type { Action, Finding, Look, Resource, ResourceContext } from "./resource.ts"
 
 /** OCF's exit status for "not running". */
 const notRunningStatus = 7
 
-export const operationsDirectory = (runtimeDirectory: string): string => join(runtimeDirectory, "operations")
-
-export class CommandResourceRunner {
-  readonly resource: CommandResource
-  readonly #options: ResourceOptions
+export class CommandResource implements Resource {
+  readonly config: CommandConfig
+  readonly #context: ResourceContext
   readonly #output: OutputFile
   #count = 0
 
-  constructor(options: ResourceOptions) {
-    this.#options = options
-    this.resource = options.resource
+  constructor(config: CommandConfig, context: ResourceContext) {
+    this.config = config
+    this.#context = context
     this.#output = new OutputFile(
-      join(options.runtimeDirectory, "output"),
-      `${options.service}~${this.resource.name}`,
-      (text) => options.printed(this.resource.name, text),
+      join(context.runtimeDirectory, "output"),
+      `${context.service}~${config.name}`,
+      (text) => context.printed(config.name, text),
     )
   }
 
-  start(epoch: string, deadline: Instant): Operation {
+  start(epoch: string, deadline: Instant): Action {
     return this.#operate("start", epoch, deadline)
   }
 
-  stop(epoch: string): Operation {
+  stop(epoch: string): Action {
     return this.#operate("stop", epoch, undefined)
   }
 
   monitor(epoch: string): Look {
-    const { monitor, monitorTimeout } = this.resource
+    const { monitor, monitorTimeout } = this.config
     const [program, ...parameters] = monitor
     if (program === undefined) return finished({ kind: "failed", reason: "no monitor configured" })
     const child = spawn(program, parameters, {
@@ -91,35 +70,39 @@ export class CommandResourceRunner {
     this.#output.close()
   }
 
-  #operate(action: "start" | "stop", epoch: string, deadline: Instant | undefined): Operation {
-    const { resource, service, runtimeDirectory } = this.#options
+  #operate(action: "start" | "stop", epoch: string, deadline: Instant | undefined): Action {
+    const { config } = this
+    const { service, runtimeDirectory } = this.#context
     this.#count += 1
     const operation = startOperation({
       record: {
-        id: `${service}.${resource.name}.${action}.${process.pid}-${this.#count}`,
+        id: `${service}.${config.name}.${action}.${process.pid}-${this.#count}`,
         service,
-        resource: resource.name,
+        resource: config.name,
         action,
         boot: bootId(),
       },
       directory: operationsDirectory(runtimeDirectory),
-      program: resource[action],
+      program: config[action],
       environment: this.#environment(action, epoch),
-      timeLimit: action === "start" ? resource.startTimeout : resource.stopTimeout,
+      timeLimit: action === "start" ? config.startTimeout : config.stopTimeout,
       deadline,
       output: this.#output.descriptor,
     })
-    void operation.outcome.then(() => this.#output.drain())
-    return operation
+    const failure = operation.outcome.then((outcome) => {
+      this.#output.drain()
+      return failureOf(outcome)
+    })
+    return { failure, cancel: () => operation.cancel() }
   }
 
   #environment(action: string, epoch: string): Readonly<Record<string, string>> {
     return {
-      ...this.#options.environment,
-      QUORUMBEAT_RESOURCE: this.resource.name,
+      ...this.#context.environment,
+      QUORUMBEAT_RESOURCE: this.config.name,
       QUORUMBEAT_EPOCH: epoch,
       QUORUMBEAT_ACTION: action,
-      ...this.resource.environment,
+      ...this.config.environment,
     }
   }
 }
