@@ -72,7 +72,8 @@ function canonicalIpv6(text: string): string | undefined {
   return zone === undefined ? host : `${host}%${zone}`
 }
 
-function ipv6Groups(text: string): readonly number[] | undefined {
+/** The eight groups of an IPv6 address without its zone, in any spelling; `undefined`: it is none. */
+export function ipv6Groups(text: string): readonly number[] | undefined {
   const halves = text.split("::")
   const [head = [], tail = []] = halves.map((half) => (half === "" ? [] : half.split(":")))
   const missing = 8 - head.length - tail.length

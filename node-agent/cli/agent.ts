@@ -24,6 +24,7 @@ SIGTERM leaves the ring in order (services stop or move); a second SIGTERM, or 3
   --scheduling auto|none  try SCHED_FIFO, then nice -20; none: leave as it is (auto)
   --processors LIST       keep the real-time process to these processors: 2 or 2,3 (any)
   --hold-cpu-latency      keep processors out of deep sleep (/dev/cpu_dma_latency at 0); costs power
+  --any-device            let a link use any interface, not only the one that has its address
   --allow-no-realtime     run the profile energy even if SCHED_FIFO is refused
 
 Exit status: 0 left in order; 1 could not start; 2 wrong options or configuration; 70 broken invariant (report it);
@@ -41,6 +42,7 @@ const options = {
   scheduling: { type: "string", default: "auto" },
   processors: { type: "string" },
   "hold-cpu-latency": { type: "boolean", default: false },
+  "any-device": { type: "boolean", default: false },
   "allow-no-realtime": { type: "boolean", default: false },
 } as const
 
@@ -64,6 +66,7 @@ export const agent: Command = {
         traceFile: values.trace,
         scheduling: readScheduling(values.scheduling),
         processors: readProcessors(values.processors),
+        bindToDevice: !values["any-device"],
         holdLatency: values["hold-cpu-latency"],
         allowNoRealtime: values["allow-no-realtime"],
       })

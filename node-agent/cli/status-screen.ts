@@ -40,6 +40,7 @@ function configurationLines({ status, host, age_ms }: StatusAnswer): readonly st
     `host           ${host.scheduling}, lateness ${host.lateness_ms} ms (worst ${host.lateness_worst_ms}), ` +
       `control started ${host.control_starts} times, picture ${age_ms} ms old`,
     ...host.realtime.map(realtimeLine),
+    ...host.sockets.map(socketLine),
     ...(drops.length === 0 ? [] : [`dropped        ${drops.join(", ")}`]),
   ]
 }
@@ -47,6 +48,13 @@ function configurationLines({ status, host, age_ms }: StatusAnswer): readonly st
 function realtimeLine({ item, asked, got, reason }: StatusAnswer["host"]["realtime"][number]): string {
   const lead = "real time".padEnd(15)
   return reason === "" ? `${lead}${item}: ${got}` : `${lead}${item}: ${got}, asked ${asked} (${reason})`
+}
+
+function socketLine({ link, address, open, options }: StatusAnswer["host"]["sockets"][number]): string {
+  const words = options.map(({ option, asked, got, reason }) =>
+    reason === "" ? `${option} ${got}` : `${option} ${got}, asked ${asked} (${reason})`,
+  )
+  return `${`socket ${link}`.padEnd(15)}${[open ? address : `${address} NOT OPEN`, ...words].join("; ")}`
 }
 
 function witnessDetail({ witness }: NodeStatus): string {

@@ -21,6 +21,7 @@ import { ControlLink } from "./control-link.ts"
 import { ownProgram, spawnControl } from "./control-process.ts"
 import { createCryptography, type RingKey } from "./cryptography.ts"
 import { closeLeases, LeaseFiles } from "./lease-file.ts"
+import type { Native } from "./native.ts"
 import type { RealtimeReport } from "./realtime.ts"
 import { RunLoop } from "./run-loop.ts"
 import { type StateLoad, StateWriter } from "./state-file.ts"
@@ -39,6 +40,9 @@ export interface AgentOptions {
   readonly traceFile: string | undefined
   readonly state: Extract<StateLoad, { kind: "ok" | "missing" | "torn" }>
   readonly realtime: RealtimeReport
+  /** `undefined`: the C library cannot be called. */
+  readonly native: Native | undefined
+  readonly bindToDevice: boolean
   /** Held by this process and, through it, by the control process. */
   readonly lockDescriptor: number
 }
@@ -111,6 +115,8 @@ class Agent {
     this.#udp = new Udp({
       config: options.config,
       self: options.self,
+      native: options.native,
+      bindToDevice: options.bindToDevice,
       received: (link, bytes) => this.#deliver({ kind: "datagram-received", link, bytes }),
       log: (level, event, fields) => this.#log(level, event, fields),
     })
@@ -268,6 +274,7 @@ class Agent {
       send_errors: sendErrors,
       oversized_datagrams: oversized,
       links_reopened: reopened,
+      sockets: this.#udp.sockets,
       dropped_lines: this.#control.droppedLines,
       control_starts: this.#control.starts,
     }

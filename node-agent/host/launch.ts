@@ -31,6 +31,7 @@ export interface Launch {
   /** Processors to keep to; empty: any. */
   readonly processors: readonly number[]
   readonly holdLatency: boolean
+  readonly bindToDevice: boolean
   /** Run the `energy` profile even without SCHED_FIFO. */
   readonly allowNoRealtime: boolean
 }
@@ -73,13 +74,14 @@ export async function runRealtime(path: string): Promise<string> {
   const lockDescriptor = lock(launch.stateDirectory)
   const state = load(launch)
   const ringKeys = launch.ringKeyFiles.map(ringKey)
-  const native = await loadNative()
+  const loaded = await loadNative()
   const realtime = await prepareRealtime(
     launch,
-    native.kind === "ok" ? native.value : `${noNative}: ${native.error}`,
+    loaded.kind === "ok" ? loaded.value : `${noNative}: ${loaded.error}`,
   )
   checkScheduling(launch, realtime)
-  return runAgent({ ...launch, state, ringKeys, realtime, lockDescriptor })
+  const native = loaded.kind === "ok" ? loaded.value : undefined
+  return runAgent({ ...launch, state, ringKeys, realtime, native, lockDescriptor })
 }
 
 function lock(directory: string): number {

@@ -51,20 +51,27 @@ async function load(): Promise<Result<Native, string>> {
   try {
     const { default: koffi } = await import("koffi")
     const library = koffi.load("libc.so.6")
+    const declared = new Map<string, NativeFunction>()
     return ok({
       declare(name, result, parameters) {
+        // Declared once for good: a declaration is never given back.
+        const key = `${result} ${name} ${parameters.join(" ")}`
+        const known = declared.get(key)
+        if (known !== undefined) return known
         const call = library.func(
           name,
           typeNames[result],
           parameters.map((type) => typeNames[type]),
         )
-        return (...values) => {
+        const declaration: NativeFunction = (...values) => {
           const answer: unknown = call(...values)
           if (typeof answer !== "number")
             throw new TypeError(`${name}: answered ${String(answer)}, not a number`)
           if (answer === -1) throw new NativeFailure(name, koffi.errno())
           return answer
         }
+        declared.set(key, declaration)
+        return declaration
       },
     })
   } catch (cause) {

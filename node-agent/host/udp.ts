@@ -1,19 +1,27 @@
 /**
- * Datagrams: one socket a ring link, bound to this node's own address on that link, and one for the other sites. A
+ * Datagrams: one socket a ring link, bound to this node's own address on that link, and one for the other sites. Made
+ * natively where the C library can be called, with all its options (`native-socket.ts`), otherwise by Node alone. A
  * socket that fails, or whose address is not there yet (interface down), is opened again after a growing delay; a
  * datagram that cannot be sent is counted and lost, as on any cable.
  */
-import { createSocket, type Socket } from "node:dgram"
+import { type BindOptions, createSocket, type Socket } from "node:dgram"
 import { isIPv6 } from "node:net"
+import { formatUdpAddress } from "../../protocol/address.ts"
 import type { ClusterConfig, UdpAddress } from "../../protocol/cluster.ts"
 import { datagramBytesMax } from "../../protocol/frame.ts"
 import type { NodeId } from "../../protocol/units.ts"
 import type { LogFields, LogLevel } from "../core/effects.ts"
 import type { LinkId } from "../core/events.ts"
+import type { Native } from "./native.ts"
+import { openNativeSocket, type SocketOption, socketBufferBytes } from "./native-socket.ts"
 
 export interface UdpOptions {
   readonly config: ClusterConfig
   readonly self: NodeId
+  /** `undefined`: the C library cannot be called. */
+  readonly native: Native | undefined
+  /** Keep each ring link to the interface that has its address. */
+  readonly bindToDevice: boolean
   readonly received: (link: LinkId, bytes: Uint8Array) => void
   readonly log: (level: LogLevel, event: string, fields: LogFields) => void
 }
@@ -24,11 +32,18 @@ export interface UdpCounters {
   readonly reopened: number
 }
 
+/** One socket and what was asked of the kernel for it. */
+export interface SocketReport {
+  readonly link: LinkId
+  readonly address: string
+  readonly open: boolean
+  /** Empty: it was made without the C library. */
+  readonly options: readonly SocketOption[]
+}
+
 /** Delay before a failed socket is opened again: doubles from the first to the last. */
 const reopenDelayMin = 250
 const reopenDelayMax = 5_000
-/** Room for a burst while the loop is late: some thousand frames. The kernel may grant less, which is harmless. */
-const receiveBufferBytes = 1 << 20
 
 export class Udp {
   readonly #links = new Map<LinkId, UdpLink>()
@@ -63,6 +78,10 @@ export class Udp {
     return { sendErrors, oversized, reopened }
   }
 
+  get sockets(): readonly SocketReport[] {
+    return [...this.#links.values()].map((link) => link.report)
+  }
+
   close(): void {
     for (const link of this.#links.values()) link.close()
   }
@@ -80,12 +99,18 @@ class UdpLink {
   #delay = reopenDelayMin
   #reopening: NodeJS.Timeout | undefined
   #lastSendError = ""
+  #socketOptions: readonly SocketOption[] = []
 
   constructor(id: LinkId, own: UdpAddress, options: UdpOptions) {
     this.#id = id
     this.#own = own
     this.#options = options
     this.#open()
+  }
+
+  get report(): SocketReport {
+    const address = formatUdpAddress(this.#own)
+    return { link: this.#id, address, open: this.#ready, options: this.#socketOptions }
   }
 
   send(to: UdpAddress, bytes: Uint8Array): void {
@@ -126,16 +151,43 @@ class UdpLink {
       if (bytes.length > datagramBytesMax) this.oversized += 1
       else this.#options.received(this.#id, bytes)
     })
-    socket.bind({ address: this.#own.host, port: this.#own.port, exclusive: true }, () => {
+    let bound: BindOptions
+    try {
+      bound = this.#bindOptions()
+    } catch (cause) {
+      this.#reopen(socket, cause instanceof Error ? cause : new Error(String(cause)))
+      return
+    }
+    socket.bind(bound, () => {
       this.#ready = true
       this.#delay = reopenDelayMin
-      growReceiveBuffer(socket)
+      if (bound.fd === undefined) growReceiveBuffer(socket)
+      this.#reportOptions()
       this.#options.log("debug", "link-opened", {
         link: this.#id,
         host: this.#own.host,
         port: this.#own.port,
       })
     })
+  }
+
+  /** Made natively and adopted, or left to Node to make. */
+  #bindOptions(): BindOptions {
+    const { native, bindToDevice } = this.#options
+    if (native === undefined) return { address: this.#own.host, port: this.#own.port, exclusive: true }
+    const { descriptor, options } = openNativeSocket(native, this.#own, {
+      trafficClass: this.#id === "wan" ? "CS6" : "EF",
+      bindToDevice: bindToDevice && this.#id !== "wan",
+    })
+    this.#socketOptions = options
+    return { fd: descriptor }
+  }
+
+  #reportOptions(): void {
+    for (const { option, asked, got, reason } of this.#socketOptions) {
+      if (reason === "") continue
+      this.#options.log("warn", "socket-option-refused", { link: this.#id, option, asked, got, reason })
+    }
   }
 
   #reopen(socket: Socket, cause: Error): void {
@@ -161,7 +213,7 @@ function literalLookup(type: "udp4" | "udp6") {
 
 function growReceiveBuffer(socket: Socket): void {
   try {
-    socket.setRecvBufferSize(receiveBufferBytes)
+    socket.setRecvBufferSize(socketBufferBytes)
   } catch {
     // The default buffer holds some hundred frames, enough for any loop that is not stuck.
   }

@@ -9,6 +9,7 @@ import type { CommandResult, LogFields, LogLevel, NodeEffect } from "../../core/
 import type { NodeEvent, OperatorCommand } from "../../core/events.ts"
 import type { NodeStatus } from "../../core/status.ts"
 import type { RealtimeItem } from "../realtime.ts"
+import type { SocketReport } from "../udp.ts"
 
 /** What the control process must know to begin; always the first line it gets. */
 export interface ControlSetup {
@@ -60,6 +61,7 @@ export interface HostStatus {
   readonly send_errors: number
   readonly oversized_datagrams: number
   readonly links_reopened: number
+  readonly sockets: readonly SocketReport[]
   /** Lines (log, status, trace) that the control process was too slow for. */
   readonly dropped_lines: number
   /** How often the control process was started. */

@@ -1,12 +1,21 @@
 import { createSocket } from "node:dgram"
 import { describe, expect, it, onTestFinished } from "vitest"
 import type { LinkId } from "../../../node-agent/core/events.ts"
+import { loadNative, type Native } from "../../../node-agent/host/native.ts"
 import { Udp } from "../../../node-agent/host/udp.ts"
 import type { ClusterConfig, UdpAddress } from "../../../protocol/cluster.ts"
 import { nodeId } from "../../../protocol/units.ts"
 import { clusterConfig, eventually } from "./fixtures.ts"
 
-describe("datagrams", () => {
+const loaded = await loadNative()
+if (loaded.kind === "error") throw new Error(loaded.error)
+
+describe.each([
+  { way: "made by Node alone", native: undefined },
+  { way: "made natively", native: loaded.value },
+])("datagrams of sockets $way", ({ native }) => {
+  const endpoint = (id: number, config: ClusterConfig) => endpointOf(native, id, config)
+
   it("travel between own addresses of each link, over IPv4 and IPv6", async () => {
     const addresses = [
       { host: "127.0.0.1", port: await freePort("127.0.0.1") },
@@ -87,13 +96,15 @@ describe("datagrams", () => {
   })
 })
 
-function endpoint(id: number, config: ClusterConfig) {
+function endpointOf(native: Native | undefined, id: number, config: ClusterConfig) {
   const received: string[] = []
   const opened: LinkId[] = []
   const logged: string[] = []
   const udp = new Udp({
     config,
     self: nodeId(id),
+    native,
+    bindToDevice: true,
     received: (link, bytes) => received.push(`${link} ${Buffer.from(bytes).toString()}`),
     log: (_level, event, fields) => {
       logged.push(`${event} ${fields.reason}`)
