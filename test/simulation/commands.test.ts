@@ -4,9 +4,9 @@
  */
 import { describe, expect, test } from "vitest"
 import { createRandom, draw } from "../../node-agent/core/random.ts"
+import { World } from "../../node-agent/simulation/world.ts"
 import { serviceName } from "../../protocol/units.ts"
 import { configOf, type LayoutName } from "../support/layouts.ts"
-import { World } from "../support/world.ts"
 
 const service = serviceName("ledger")
 const layouts: readonly LayoutName[] = ["1x2", "1x3", "1x4-last-man-standing"]

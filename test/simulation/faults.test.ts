@@ -4,9 +4,9 @@
  * more and others; a seed that fails is printed with what broke.
  */
 import { describe, expect, test } from "vitest"
-import { runChaos } from "../support/chaos.ts"
+import { runChaos } from "../../node-agent/simulation/chaos.ts"
 import { service } from "../support/config-builder.ts"
-import { layoutNames, selfLease } from "../support/layouts.ts"
+import { configOf, layoutNames, selfLease } from "../support/layouts.ts"
 
 const count = Number(process.env.SEEDS ?? 5)
 const first = Number(process.env.FIRST ?? 1)
@@ -14,7 +14,7 @@ const seeds = Array.from({ length: count }, (_, index) => first + index)
 
 describe.each(layoutNames)("[I1] [I2] [I3] [I4] [P1] %s", (layout) => {
   test.each(seeds)("seed %i", (seed) => {
-    const { violations, stuck } = runChaos({ layout, seed })
+    const { violations, stuck } = runChaos({ config: configOf(layout), seed })
     expect({ layout, seed, violations, stuck }).toEqual({ layout, seed, violations: [], stuck: undefined })
   })
 })
@@ -41,7 +41,7 @@ describe("other services and timings", () => {
   test.each(variants.flatMap((variant) => few.map((seed) => ({ ...variant, seed }))))(
     "$what, $layout, seed $seed",
     ({ what, layout, seed, config, until }) => {
-      const { violations, stuck } = runChaos({ layout, seed, config, until })
+      const { violations, stuck } = runChaos({ config: configOf(layout, config), seed, until })
       expect({ what, layout, seed, violations, stuck }).toEqual({
         what,
         layout,
@@ -61,6 +61,6 @@ const named = [
 ] as const
 
 test.each(named)("$layout seed $seed: $why", ({ layout, seed }) => {
-  const { violations, stuck } = runChaos({ layout, seed })
+  const { violations, stuck } = runChaos({ config: configOf(layout), seed })
   expect({ violations, stuck }).toEqual({ violations: [], stuck: undefined })
 })

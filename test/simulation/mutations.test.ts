@@ -4,8 +4,8 @@
  */
 import { expect, test } from "vitest"
 import type { Patch } from "../../node-agent/build.ts"
-import type * as chaos from "../support/chaos.ts"
-import type { LayoutName } from "../support/layouts.ts"
+import type * as chaos from "../../node-agent/simulation/chaos.ts"
+import { configOf, type LayoutName } from "../support/layouts.ts"
 import { importPatched } from "../support/patched.ts"
 
 interface Mutation {
@@ -122,20 +122,21 @@ const mutations: readonly Mutation[] = [
 const seedsAtMost = 12
 
 test.each(mutations)("without `$rule` an invariant breaks", async ({ layout, from, patches }) => {
-  const { runChaos } = (await importPatched("test/support/chaos.ts", patches)) as typeof chaos
+  const { runChaos } = (await importPatched("node-agent/simulation/chaos.ts", patches)) as typeof chaos
   const broken = Array.from({ length: seedsAtMost }, (_, index) => from + index).find(
-    (seed) => runChaos({ layout, seed, until: "violation" }).violations.length > 0,
+    (seed) => runChaos({ config: configOf(layout), seed, until: "violation" }).violations.length > 0,
   )
   expect(broken, `no violation in ${seedsAtMost} seeds from ${from}`).toBeDefined()
 })
 
 test("[Q1] clocks whose rates are off by far more than rho break an invariant: rho is needed, and it is enough", async () => {
-  const { runChaos } = await import("../support/chaos.ts")
+  const { runChaos } = await import("../../node-agent/simulation/chaos.ts")
   const seeds = Array.from({ length: seedsAtMost }, (_, index) => index + 1)
   const violated = (rateError: number) =>
     seeds.some(
       (seed) =>
-        runChaos({ layout: "1x3", seed, until: "violation", world: { rateError } }).violations.length > 0,
+        runChaos({ config: configOf("1x3"), seed, until: "violation", world: { rateError } }).violations
+          .length > 0,
     )
   expect(violated(0.3)).toBe(true)
 })

@@ -13,12 +13,12 @@
 
 import type { OperatorCommand } from "../../node-agent/core/events.ts"
 import { statusOf } from "../../node-agent/core/status.ts"
+import { localTime } from "../../node-agent/simulation/machine.ts"
+import { World } from "../../node-agent/simulation/world.ts"
 import { type NodeId, nodeId, serviceName, siteId, ticketName } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import { type Plain, service } from "./config-builder.ts"
 import { configOf, type LayoutName, layoutNames, selfLease } from "./layouts.ts"
-import { World } from "./world.ts"
-import { localTime } from "./world-host.ts"
 
 interface Block {
   readonly comment: readonly string[]

@@ -86,8 +86,13 @@ const bannedCalls: readonly {
   },
 ]
 
-/** Programs of their own: nothing imports them. */
-const entryPoints = ["node-agent/main.ts", "node-agent/build.ts", "worker/index.ts"]
+/** Programs of their own, which nothing imports, and the simulator, which the suites run. */
+const entryPoints = [
+  "node-agent/main.ts",
+  "node-agent/build.ts",
+  "node-agent/simulation/chaos.ts",
+  "worker/index.ts",
+]
 
 /** Projects of vitest.config.ts run the tests below these folders, and no others. */
 const testFolders = ["unit", "scenarios", "conformance", "simulation", "worker", "e2e"]

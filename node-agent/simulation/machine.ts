@@ -1,9 +1,5 @@
 /** One machine of the world: its clock, its disk, its services, and the process of the agent that may run on it. */
 
-import type { DurableState } from "../../node-agent/core/durable.ts"
-import type { FoundService } from "../../node-agent/core/events.ts"
-import { draw, type Random } from "../../node-agent/core/random.ts"
-import type { NodeState } from "../../node-agent/core/state.ts"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import {
   epoch,
@@ -13,6 +9,10 @@ import {
   type NodeId,
   type ServiceName,
 } from "../../protocol/units.ts"
+import type { DurableState } from "../core/durable.ts"
+import type { FoundService } from "../core/events.ts"
+import { draw, type Random } from "../core/random.ts"
+import type { NodeState } from "../core/state.ts"
 
 /** What a lease file says: its service may act at `epoch` until `until`, in true time. */
 export interface LeaseFile {

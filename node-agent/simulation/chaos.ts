@@ -3,22 +3,19 @@
  * active. The world's oracle checks all along what no fault may break.
  */
 
-import { createRandom, draw, type Random } from "../../node-agent/core/random.ts"
+import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { type NodeId, serviceName, siteId } from "../../protocol/units.ts"
 import { viewStanding } from "../../protocol/votes.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
-import type { Plain } from "./config-builder.ts"
-import { configOf, type LayoutName } from "./layouts.ts"
+import { createRandom, draw, type Random } from "../core/random.ts"
 import { World, type WorldOptions } from "./world.ts"
 
 export interface ChaosOptions {
-  readonly layout: LayoutName
+  readonly config: ClusterConfig
   readonly seed: number
   /** Faults drawn before they stop. */
   readonly faults?: number
   readonly world?: WorldOptions
-  /** Parts of the configuration that replace the layout's. */
-  readonly config?: Plain
   /** Gets hold of the world before it starts, to look into it. */
   readonly onWorld?: (world: World) => void
   /** `violation`: only invariants are of interest, not whether the service recovers. */
@@ -42,10 +39,10 @@ const service = serviceName(ledger)
 export const recoveryBound = 45_000
 
 export function runChaos(options: ChaosOptions): ChaosResult {
-  const { layout, seed, faults = 40 } = options
+  const { config, seed, faults = 40 } = options
   const random = createRandom(seed * 7919 + 13)
   const jitter = draw(random) < 0.5 ? 0 : 0.6
-  const world = new World(configOf(layout, options.config), { seed, jitter, ...options.world })
+  const world = new World(config, { seed, jitter, ...options.world })
   world.witness.window = draw(random) < 0.5 ? 0 : 50
   options.onWorld?.(world)
   const chaos = new Chaos(world, random)

@@ -13,11 +13,11 @@
  * - No deadline beyond its proof: every member has handled the token since (L3), the claim was first sent since (W2).
  */
 
-import { mandateUntil, needsMandate, voiceUntil } from "../../node-agent/core/rights.ts"
-import type { NodeState, OrderedState } from "../../node-agent/core/state.ts"
 import type { LeaseAnswer } from "../../protocol/lease.ts"
 import { type Instant, type RingId, ringKey, type ServiceName } from "../../protocol/units.ts"
-import { type Host, trueTime } from "./world-host.ts"
+import { mandateUntil, needsMandate, voiceUntil } from "../core/rights.ts"
+import type { NodeState, OrderedState } from "../core/state.ts"
+import { type Host, trueTime } from "./machine.ts"
 
 /** One is enough; the rest mostly repeats it. */
 const violationsMax = 10

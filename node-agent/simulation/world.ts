@@ -1,28 +1,28 @@
 /**
  * A small world in virtual time for tests of the core: real cores, real codecs and sealing, the real arbiter; only the
  * network, the disk, the witness's way and the processes are made up. One seed decides everything. An oracle in true
- * time (`world-oracle.ts`) checks after each step what no fault may break.
+ * time (`oracle.ts`) checks after each step what no fault may break.
  */
 
-import type { LogLevel, NodeEffect } from "../../node-agent/core/effects.ts"
-import type { NodeEvent, OperatorCommand } from "../../node-agent/core/events.ts"
-import { nextDeadline, step } from "../../node-agent/core/node.ts"
-import { createRandom, draw, type Random } from "../../node-agent/core/random.ts"
-import { createNode } from "../../node-agent/core/start.ts"
-import type { NodeState } from "../../node-agent/core/state.ts"
-import { createCryptography } from "../../node-agent/host/cryptography.ts"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { encodeReply, parseReply, type Reply } from "../../protocol/summaries.ts"
 import { type NodeId, nodeId, serviceName, wallTime } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
-import { createHost, foundServices, type Host, localTime, trueTime } from "./world-host.ts"
-import { type WorldOptions, worldDefaults } from "./world-options.ts"
-import { Oracle } from "./world-oracle.ts"
-import { isActive, WorldServices } from "./world-services.ts"
-import { WorldWitness } from "./world-witness.ts"
+import type { LogLevel, NodeEffect } from "../core/effects.ts"
+import type { NodeEvent, OperatorCommand } from "../core/events.ts"
+import { nextDeadline, step } from "../core/node.ts"
+import { createRandom, draw, type Random } from "../core/random.ts"
+import { createNode } from "../core/start.ts"
+import type { NodeState } from "../core/state.ts"
+import { simulatedCryptography } from "./cryptography.ts"
+import { createHost, foundServices, type Host, localTime, trueTime } from "./machine.ts"
+import { type WorldOptions, worldDefaults } from "./options.ts"
+import { Oracle } from "./oracle.ts"
+import { isActive, WorldServices } from "./services.ts"
+import { WorldWitness } from "./witness.ts"
 
-export type { WorldOptions } from "./world-options.ts"
-export { compareEpochs } from "./world-oracle.ts"
+export type { WorldOptions } from "./options.ts"
+export { compareEpochs } from "./oracle.ts"
 
 interface Due {
   readonly at: number
@@ -126,7 +126,7 @@ export class World {
         config: host.config,
         self: host.id,
         durable: host.disk,
-        cryptography: createCryptography([{ id: 1, bytes: new Uint8Array(32).fill(7) }]),
+        cryptography: simulatedCryptography([1]),
         ringKeys: [1],
         sessionNonce: nonce,
         seed: Math.floor(draw(this.#random) * 2 ** 32),

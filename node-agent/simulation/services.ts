@@ -2,11 +2,12 @@
  * The services of the world's machines and the process that starts and stops them. What it does takes time, may fail,
  * and is lost if that process ends; the services themselves run on.
  */
-import type { NodeEffect } from "../../node-agent/core/effects.ts"
-import type { NodeEvent } from "../../node-agent/core/events.ts"
+
 import type { NodeId, ServiceName } from "../../protocol/units.ts"
-import { type Host, trueTime } from "./world-host.ts"
-import type { Oracle } from "./world-oracle.ts"
+import type { NodeEffect } from "../core/effects.ts"
+import type { NodeEvent } from "../core/events.ts"
+import { type Host, trueTime } from "./machine.ts"
+import type { Oracle } from "./oracle.ts"
 
 type ServiceEffect = NodeEffect & { readonly kind: "start-service" | "stop-service" | "write-lease" }
 
