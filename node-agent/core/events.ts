@@ -84,6 +84,11 @@ export type NodeEvent =
       readonly lateness: Millis
       readonly wall: WallTime
     }
+  /**
+   * The machine was suspended and its monotonic clock stood still for that long. Told before anything else that
+   * happened since.
+   */
+  | { readonly kind: "suspended"; readonly slept: Millis }
   /** SIGTERM: leave the ring gracefully. */
   | { readonly kind: "stop-requested" }
 

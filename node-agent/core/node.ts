@@ -42,6 +42,7 @@ import { receive } from "./session.ts"
 import { nextSiteWork, onSiteFrame, tickSites } from "./sites.ts"
 import type { NodeState } from "./state.ts"
 import { forgetStored } from "./stored.ts"
+import { onSuspended } from "./suspend.ts"
 import { onToken, releaseDueToken } from "./token-visit.ts"
 import { log, send, type Turn, upcoming } from "./turn.ts"
 
@@ -92,6 +93,8 @@ function handle(turn: Turn, event: NodeEvent): void {
       node.wall = wall
       return
     }
+    case "suspended":
+      return onSuspended(turn, event.slept)
     case "stop-requested":
       return leave(turn)
     default:

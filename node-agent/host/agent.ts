@@ -25,6 +25,7 @@ import type { Native } from "./native.ts"
 import type { RealtimeReport } from "./realtime.ts"
 import { RunLoop } from "./run-loop.ts"
 import { type StateLoad, StateWriter } from "./state-file.ts"
+import { machineClocks, SuspendWatch } from "./suspend-watch.ts"
 import { rightLine, traceLine } from "./trace.ts"
 import { Udp } from "./udp.ts"
 
@@ -84,6 +85,7 @@ class Agent {
   readonly #udp: Udp
   readonly #state: StateWriter
   readonly #leases: LeaseFiles
+  readonly #suspendWatch: SuspendWatch
   readonly #firstEffects: readonly NodeEffect[]
   #health = unknownHealth
   #nextHealth: Instant
@@ -96,6 +98,7 @@ class Agent {
     this.#options = options
     this.#ended = ended
     const now = monotonicNow()
+    this.#suspendWatch = new SuspendWatch(machineClocks(options.native))
     this.#nextHealth = now
     this.#nextStatus = now
     mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o700 })
@@ -177,6 +180,7 @@ class Agent {
         nextDeadline: () => nextDeadline(this.#node),
       },
       now: monotonicNow,
+      before: () => this.#suspended(),
       perform: (effect) => this.#perform(effect),
       completed: (event, effects, at) => this.#completed(event, effects, at),
       housekeeping: {
@@ -185,6 +189,11 @@ class Agent {
       },
       failed: (cause) => this.#broken(cause),
     })
+  }
+
+  #suspended(): NodeEvent | undefined {
+    const slept = this.#suspendWatch.look()
+    return slept === undefined ? undefined : { kind: "suspended", slept }
   }
 
   #deliver(event: NodeEvent): void {

@@ -28,6 +28,8 @@ export interface RunLoopOptions {
   readonly now: () => Instant
   /** Carries out one effect. May call `deliver`: the event waits until all effects of this one are done. */
   readonly perform: (effect: NodeEffect) => void
+  /** Asked before each event: what must be told first, if anything (SPEC H13). */
+  readonly before?: () => NodeEvent | undefined
   /** Called after each event with all its effects done. */
   readonly completed?: (event: NodeEvent, effects: readonly NodeEffect[], at: Instant) => void
   readonly housekeeping?: Housekeeping
@@ -92,7 +94,7 @@ export class RunLoop {
 
   #drainQueue(): void {
     this.#guarded(() => {
-      for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) {
+      for (let event = this.#next(); event !== undefined; event = this.#next()) {
         const at = this.#options.now()
         const effects = this.#options.machine.step(event, at)
         for (const effect of effects) this.#options.perform(effect)
@@ -100,6 +102,11 @@ export class RunLoop {
       }
     })
     this.#arm()
+  }
+
+  #next(): NodeEvent | undefined {
+    if (this.#queue.length === 0) return undefined
+    return this.#options.before?.() ?? this.#queue.shift()
   }
 
   /** Whatever throws in here is a broken invariant: the loop ends, and with it this node's rights. */

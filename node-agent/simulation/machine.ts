@@ -33,7 +33,9 @@ export interface Host {
   /** When the writes ordered so far are on the disk. */
   diskFreeAt: number
   readonly rate: number
-  readonly offset: number
+  offset: number
+  /** When it was suspended: its clock stands still. */
+  suspendedAt: number | undefined
   wakeAt: number
   lastWake: number
   /** Wake-ups in quick succession: a deadline that stays in the past would spin a real host. */
@@ -61,6 +63,7 @@ export function createHost(config: ClusterConfig, id: NodeId, rateError: number,
     diskFreeAt: 0,
     rate: 1 + rateError * (2 * draw(random) - 1),
     offset: 1000 + 1_000_000 * draw(random),
+    suspendedAt: undefined,
     wakeAt: Number.POSITIVE_INFINITY,
     lastWake: 0,
     wakes: 0,
@@ -75,12 +78,22 @@ export function createHost(config: ClusterConfig, id: NodeId, rateError: number,
 
 /** What the host's own clock shows at the true time `now`. */
 export function localTime(host: Host, now: number): Instant {
-  return instant(host.offset + now * host.rate)
+  return instant(host.offset + (host.suspendedAt ?? now) * host.rate)
 }
 
 /** The true time at which the host's clock shows `at`. */
 export function trueTime(host: Host, at: Instant): number {
   return (at - host.offset) / host.rate
+}
+
+/** The clock goes on from where it stood, and with it whatever is counted by it: the ends of lease files. */
+export function wakeClock(host: Host, now: number): number {
+  const slept = now - (host.suspendedAt ?? now)
+  host.suspendedAt = undefined
+  host.offset -= slept * host.rate
+  for (const [service, lease] of host.leases)
+    host.leases.set(service, { ...lease, from: now, until: lease.until + slept })
+  return slept
 }
 
 /** What the process that runs services finds when it looks. */

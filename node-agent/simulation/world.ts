@@ -6,7 +6,7 @@
 
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { encodeReply, parseReply, type Reply } from "../../protocol/summaries.ts"
-import { type NodeId, nodeId, serviceName, wallTime } from "../../protocol/units.ts"
+import { millis, type NodeId, nodeId, serviceName, wallTime } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import type { LogLevel, NodeEffect } from "../core/effects.ts"
 import type { NodeEvent, OperatorCommand } from "../core/events.ts"
@@ -15,7 +15,7 @@ import { createRandom, draw, type Random } from "../core/random.ts"
 import { createNode } from "../core/start.ts"
 import type { NodeState } from "../core/state.ts"
 import { simulatedCryptography } from "./cryptography.ts"
-import { createHost, foundServices, type Host, localTime, trueTime } from "./machine.ts"
+import { createHost, foundServices, type Host, localTime, trueTime, wakeClock } from "./machine.ts"
 import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
 import { isActive, WorldServices } from "./services.ts"
@@ -179,6 +179,24 @@ export class World {
     host.frozen = false
     for (const run of host.held.splice(0)) run()
     this.#wake(host)
+  }
+
+  /** The whole machine stands still, its monotonic clock included. */
+  suspend(id: number): void {
+    this.freeze(id)
+    this.host(id).suspendedAt = this.now
+  }
+
+  /** The agent hears of it before anything else; lease files still ahead then are in force again. */
+  resume(id: number): void {
+    const host = this.host(id)
+    if (host.suspendedAt === undefined) return
+    const slept = millis(wakeClock(host, this.now))
+    host.frozen = false
+    this.event(host.id, { kind: "suspended", slept })
+    for (const service of host.leases.keys()) this.#oracle.leased(host, service, this.now)
+    host.frozen = true
+    this.thaw(id)
   }
 
   /** The process that starts and stops services ends; its operations under way end with it. */

@@ -118,6 +118,12 @@ class Stage {
       case "freeze":
         this.world.freeze(id)
         return []
+      case "suspend":
+        this.world.suspend(id)
+        return []
+      case "resume":
+        this.world.resume(id)
+        return []
       case "thaw":
         this.world.thaw(id)
         return []

@@ -5,7 +5,7 @@ import type { NodeEvent } from "../../../node-agent/core/events.ts"
 import { monotonicNow } from "../../../node-agent/host/clock.ts"
 import { RunLoop, type RunLoopOptions } from "../../../node-agent/host/run-loop.ts"
 import { BrokenInvariant } from "../../../protocol/assert.ts"
-import type { Instant } from "../../../protocol/units.ts"
+import { type Instant, millis } from "../../../protocol/units.ts"
 import { eventually, inMilliseconds } from "./fixtures.ts"
 
 const persisted = (write: number): NodeEvent => ({ kind: "persisted", write })
@@ -26,6 +26,22 @@ describe("the run loop", () => {
     })
     loop.deliver(persisted(1))
     expect(told).toEqual(["step 1", "first", "second", "step 2"])
+    loop.stop()
+  })
+
+  it("[H13] tells what must come first before the event that brought it to light", () => {
+    const told: string[] = []
+    const first: NodeEvent[] = [{ kind: "suspended", slept: millis(5) }]
+    const loop = loopOf({
+      before: () => first.pop(),
+      step: (event) => {
+        told.push(event.kind)
+        return []
+      },
+    })
+    loop.deliver(persisted(1))
+    loop.deliver(persisted(2))
+    expect(told).toEqual(["suspended", "persisted", "persisted"])
     loop.stop()
   })
 
@@ -137,7 +153,7 @@ describe("the run loop", () => {
   })
 })
 
-interface Parts extends Partial<Pick<RunLoopOptions, "perform" | "failed" | "housekeeping">> {
+interface Parts extends Partial<Pick<RunLoopOptions, "perform" | "failed" | "housekeeping" | "before">> {
   readonly step: (event: NodeEvent, now: Instant) => readonly NodeEffect[]
   readonly next?: () => Instant | undefined
 }
