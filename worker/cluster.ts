@@ -18,6 +18,7 @@ import { assert } from "../protocol/assert.ts"
 import { encodeReply, type ReportedEvent, type Summary } from "../protocol/summaries.ts"
 import type { WallTime } from "../protocol/units.ts"
 import { dispose } from "./alerts/delivery.ts"
+import { classify, type Receiver, requestFor, traitsOf } from "./alerts/receivers/receiver.ts"
 import { deliveryFailedKind, receiversFor } from "./alerts/route.ts"
 import type { TargetPolicy } from "./alerts/target.ts"
 import { readClock } from "./clock.ts"
@@ -26,7 +27,7 @@ import { type DocumentAnswer, readDocument, type VerifiedDocument } from "./docu
 import type { Environment } from "./environment.ts"
 import type { RequestReason } from "./errors.ts"
 import { metered } from "./meter.ts"
-import { sendNotification } from "./notify.ts"
+import { attempt, notificationOf } from "./notify.ts"
 import { describeCluster, describeEvent } from "./overview.ts"
 import {
   expire,
@@ -37,7 +38,7 @@ import {
   receive,
   type WitnessRecord,
 } from "./record.ts"
-import { type Letter, Tables } from "./schema.ts"
+import { type Letter, type StoredEvent, Tables } from "./schema.ts"
 import { nextSilenceCheck, recalled } from "./watch.ts"
 
 /** The instance that lists the clusters; no cluster can have this name. */
@@ -280,14 +281,23 @@ export class ClusterWitness extends DurableObject<Environment> {
       this.#tables.settleLetter(letter, { state: "dead", nextAt: letter.nextAt, reason: "receiver removed" })
       return
     }
-    const notification = { cluster: memory.cluster, receiver: receiver.name, event }
-    const circumstances = { policy: this.#targetPolicy(), now: readClock() }
-    const attempt = await sendNotification(notification, receiver, circumstances)
-    this.#settle(
-      letter,
-      event,
-      dispose(attempt, { attempts: letter.attempts + 1, now: readClock(), chance: chance() }),
-    )
+    const made = await this.#attempt(memory.cluster, letter, event, receiver)
+    this.#settle(letter, event, dispose(made.outcome, { ...made, now: readClock(), chance: chance() }))
+  }
+
+  async #attempt(cluster: string, letter: Letter, event: StoredEvent, receiver: Receiver) {
+    // What a rejected letter says next stands in no column yet: the word of the rejection does.
+    const rendering = /^status (400|413|415|422)/.test(letter.reason)
+      ? ("minimal" as const)
+      : ("full" as const)
+    const notification = notificationOf(cluster, receiver.name, event)
+    const context = { now: readClock(), reference: undefined, rendering }
+    const request = await requestFor(notification, receiver, context)
+    assert(request !== undefined, "every service has a word for a trigger")
+    const answer = await attempt(request, this.#targetPolicy())
+    const outcome = classify(receiver, answer, readClock())
+    const { lane } = traitsOf(receiver)
+    return { outcome, lane, attempts: letter.attempts + 1, firstAt: event.recordedAt, rendering }
   }
 
   #settle(letter: Letter, event: ReportedEvent, disposition: ReturnType<typeof dispose>): void {

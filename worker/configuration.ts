@@ -8,6 +8,7 @@ import { err, ok, type Result } from "../protocol/result.ts"
 import { nodeSchema, siteSchema, ticketSchema, ttlSchema, wholeSchema } from "../protocol/summary-schemas.ts"
 import type { Millis, NodeId, SiteId } from "../protocol/units.ts"
 import { millis, ticketName } from "../protocol/units.ts"
+import { describeReceiver, receiverSchema, receiverTargets } from "./alerts/receivers/receiver.ts"
 import { type TargetPolicy, webhookTarget } from "./alerts/target.ts"
 import type { ArbiterRules } from "./arbiter.ts"
 import { isPublicKey } from "./signing.ts"
@@ -40,16 +41,6 @@ const nodeEntrySchema = v.object({
   votes: v.optional(wholeSchema, 1),
 })
 
-const receiverSchema = v.object({
-  name: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,31}$/, "not a receiver's name")),
-  kind: v.literal("webhook"),
-  url: v.pipe(v.string(), v.maxLength(2_048)),
-  secret: v.pipe(
-    v.string(),
-    v.regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, "not a Standard Webhooks secret (whsec_...)"),
-  ),
-})
-
 const configurationSchema = v.object({
   version: v.pipe(wholeSchema, v.minValue(1)),
   checksum: v.pipe(v.string(), v.minLength(1), v.maxLength(128)),
@@ -68,7 +59,6 @@ const configurationSchema = v.object({
 
 /** The configuration as stored, wire names and all: it is JSON on both ends of its life. */
 export type WitnessConfiguration = v.InferOutput<typeof configurationSchema>
-export type Receiver = WitnessConfiguration["receivers"][number]
 
 /** What is wrong with a configuration, for the operator who wrote it. Nothing was stored. */
 export interface ConfigurationError {
@@ -120,14 +110,9 @@ export function siteOf(configuration: WitnessConfiguration, node: NodeId): SiteI
   return configuration.nodes.find((entry) => entry.node === node)?.site
 }
 
-/** The configuration as an operator may read it: secrets stay, URLs show where they lead and not their path. */
+/** The configuration as an operator may read it: of secrets the last characters, of URLs that are secret the origin. */
 export function redacted(configuration: WitnessConfiguration): object {
-  return {
-    ...configuration,
-    receivers: configuration.receivers.map(({ name, kind, url, secret }) => {
-      return { name, kind, origin: new URL(url).origin, secret: `...${secret.slice(-4)}` }
-    }),
-  }
+  return { ...configuration, receivers: configuration.receivers.map(describeReceiver) }
 }
 
 function findContradiction(configuration: WitnessConfiguration, policy: TargetPolicy): string | undefined {
@@ -139,9 +124,11 @@ function findContradiction(configuration: WitnessConfiguration, policy: TargetPo
   if (hasDuplicates(receivers.map(({ name }) => name))) return "receivers: a receiver is named twice"
   const stray = nodes.find(({ site }) => !sites.includes(site))
   if (stray !== undefined) return `nodes: node ${stray.node} is in the unknown site ${stray.site}`
-  for (const { name, url } of receivers) {
-    const target = webhookTarget(url, policy)
-    if (target.kind === "error") return `receivers: ${name}: ${target.error}`
+  for (const receiver of receivers) {
+    for (const url of receiverTargets(receiver)) {
+      const target = webhookTarget(url, policy)
+      if (target.kind === "error") return `receivers: ${receiver.name}: ${target.error}`
+    }
   }
   return undefined
 }

@@ -1,49 +1,84 @@
 /** Sends one notification over HTTP. The only place where the witness reaches out; what came of it is a value. */
 
-import { never } from "../protocol/assert.ts"
-import type { WallTime } from "../protocol/units.ts"
-import type { Attempt } from "./alerts/delivery.ts"
-import { type Notification, webhookRequest } from "./alerts/receivers/webhook.ts"
+import type { ReportedEvent } from "../protocol/summaries.ts"
+import type { HttpAnswer, HttpRequest, Notification } from "./alerts/notification.ts"
 import { type TargetPolicy, webhookTarget } from "./alerts/target.ts"
-import type { Receiver } from "./configuration.ts"
 
 /** A slow receiver should fail over to its next attempt; five at once stay far below an alarm's minute. */
 const timeoutMs = 10_000
+/** Some services answer with the whole message, and its id is wanted. */
+const answerBytesMax = 65_536
 
-/** One attempt at `now`. Redirects are not followed: they would lead around the check of the target. */
-export async function sendNotification(
-  notification: Notification,
-  receiver: Receiver,
-  { policy, now }: { readonly policy: TargetPolicy; readonly now: WallTime },
-): Promise<Attempt> {
-  const target = webhookTarget(receiver.url, policy)
+/** One attempt. Redirects are not followed: they would lead around the check of the target. */
+export async function attempt(request: HttpRequest, policy: TargetPolicy): Promise<HttpAnswer> {
+  const target = webhookTarget(request.url, policy)
   if (target.kind === "error") return { kind: "failed", reason: target.error }
   try {
-    const { method, headers, body } = await requestFor(notification, receiver, now)
-    const response = await fetch(target.value, {
-      method,
-      headers,
-      body,
+    const { url, ...init } = request
+    const response = await fetch(url, {
+      ...init,
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMs),
     })
-    await response.body?.cancel()
-    return { kind: "answered", status: response.status, retryAfter: response.headers.get("retry-after") }
+    return {
+      kind: "answered",
+      status: response.status,
+      headers: Object.fromEntries(response.headers),
+      body: await beginning(response),
+    }
   } catch (error) {
     // No name, no route, no TLS, no answer in time: all of them are "try again later".
-    return { kind: "failed", reason: error instanceof Error ? error.message.slice(0, 200) : "failed" }
+    return { kind: "failed", reason: error instanceof Error ? error.message : "failed" }
   }
 }
 
-function requestFor(
-  notification: Notification,
-  receiver: Receiver,
-  now: WallTime,
-): ReturnType<typeof webhookRequest> {
-  switch (receiver.kind) {
-    case "webhook":
-      return webhookRequest(notification, receiver.secret, now)
-    default:
-      return never(receiver.kind)
+/** An event as a notification of its own. */
+export function notificationOf(cluster: string, receiver: string, event: ReportedEvent): Notification {
+  const { id, kind, severity, subject, detail, at } = event
+  const key = id.replace(/[^A-Za-z0-9._:-]/g, "_")
+  return {
+    id: `${cluster}:${receiver}:${key}`.replaceAll(/[^A-Za-z0-9_-]/g, "_"),
+    action: "trigger",
+    cluster,
+    receiver,
+    dedupKey: `${cluster}:${key}`,
+    incidents: [
+      {
+        id,
+        phase: "open",
+        kind,
+        severity,
+        subject,
+        title: `${kind.replaceAll("-", " ")}: ${subject}`,
+        detail,
+        site: undefined,
+        node: undefined,
+        openedAt: at,
+        resolvedAt: undefined,
+        acknowledgedBy: undefined,
+      },
+    ],
+    omitted: 0,
+    repeat: 0,
+    escalation: 0,
+    at,
+    link: undefined,
+    test: false,
   }
+}
+
+/** The body's first bytes; the rest is not waited for. */
+async function beginning(response: Response): Promise<string> {
+  if (response.body === null) return ""
+  const reader = response.body.getReader()
+  const decoder = new TextDecoder()
+  let text = ""
+  for (let bytes = 0; bytes < answerBytesMax; ) {
+    const { done, value } = await reader.read()
+    if (done) return text + decoder.decode()
+    bytes += value.length
+    text += decoder.decode(value, { stream: true })
+  }
+  await reader.cancel()
+  return text
 }

@@ -53,12 +53,14 @@ export function workerdConfiguration({ listen, bindings, stateDirectory }: Embed
   const settings = Object.entries(bindings).map(
     ([name, text]) => `    (name = ${quote(name)}, text = ${quote(text)}),`,
   )
+  // What a receiver's name resolves to is seen here only; the Worker's own check sees the name.
+  const reach = bindings.ALLOW_PRIVATE_RECEIVERS === "1" ? '"private", "public"' : '"public"'
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "witness", worker = .witness),
     (name = "disk", disk = (path = ${quote(join(stateDirectory, "objects"))}, writable = true)),
-    (name = "out", network = (allow = ["private", "public"], tlsOptions = (trustBrowserCas = true))),
+    (name = "out", network = (allow = [${reach}], tlsOptions = (trustBrowserCas = true))),
   ],
   sockets = [(name = "http", address = ${quote(listen)}, http = (), service = "witness")],
 );

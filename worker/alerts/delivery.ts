@@ -1,55 +1,90 @@
 /**
- * What follows from one attempt to deliver a notification: done, try again at a time, or give up. Pure; the outbox in
- * `cluster.ts` keeps the result in the notification's row. At least once: the receiver knows repeats by `webhook-id`.
+ * What follows from one attempt to deliver a notification: done, try again at a time, or give up. Pure; the outbox keeps
+ * the result in the notification's row. Three schedules, because news of an outage is worth most in its first minutes, a
+ * chat message little after hours, and a program that was down over a weekend wants its webhooks on Monday.
  */
+import { never } from "../../protocol/assert.ts"
 import type { WallTime } from "../../protocol/units.ts"
 import { wallTime } from "../../protocol/units.ts"
+import type { Outcome, RequestContext } from "./notification.ts"
+import type { Lane } from "./receivers/kind.ts"
 
-/** What the receiver answered, or that it did not. */
-export type Attempt =
-  | { readonly kind: "answered"; readonly status: number; readonly retryAfter: string | null }
-  | { readonly kind: "failed"; readonly reason: string }
+type Rendering = RequestContext["rendering"]
 
 export type Disposition =
-  | { readonly kind: "delivered" }
-  | { readonly kind: "again"; readonly at: WallTime; readonly reason: string }
+  | { readonly kind: "delivered"; readonly reason: string; readonly reference: string | undefined }
+  | { readonly kind: "again"; readonly at: WallTime; readonly rendering: Rendering; readonly reason: string }
   | { readonly kind: "dead"; readonly reason: string }
 
-/**
- * Seconds between attempts, each +-20 %; then the letter is dead. Standard Webhooks' example schedule with two short
- * delays put in front: news of a cluster is worth most in its first minutes. About 33 hours in all.
- */
-export const retryDelaysSeconds = [5, 20, 60, 300, 1_800, 7_200, 18_000, 36_000, 57_600] as const
-const jitter = 0.2
-/** A receiver may ask for more patience, within reason. */
-const retryAfterMaxSeconds = 3_600
-/** Answers that no repetition of the same body will change; one more attempt, since proxies say such things too. */
-const rejections = [400, 413, 415, 422]
-
-/** `attempts` counts this one; `chance` is in [0, 1). */
-export function dispose(
-  attempt: Attempt,
-  { attempts, now, chance }: { readonly attempts: number; readonly now: WallTime; readonly chance: number },
-): Disposition {
-  if (attempt.kind === "answered" && attempt.status >= 200 && attempt.status < 300)
-    return { kind: "delivered" }
-  const reason = attempt.kind === "answered" ? `status ${attempt.status}` : attempt.reason
-  if (attempt.kind === "answered" && attempt.status === 410) return { kind: "dead", reason }
-  if (attempt.kind === "answered" && rejections.includes(attempt.status) && attempts > 1)
-    return { kind: "dead", reason }
-  const delay = retryDelaysSeconds[attempts - 1]
-  if (delay === undefined) return { kind: "dead", reason }
-  const spread = delay * (1 - jitter + 2 * jitter * chance)
-  const asked = attempt.kind === "answered" ? retryAfterSeconds(attempt.retryAfter, now) : 0
-  return { kind: "again", at: wallTime(Math.ceil(now + Math.max(spread, asked) * 1_000)), reason }
+export interface AttemptMade {
+  readonly lane: Lane
+  /** This one included. */
+  readonly attempts: number
+  readonly firstAt: WallTime
+  readonly rendering: Rendering
+  readonly now: WallTime
+  /** In [0, 1). */
+  readonly chance: number
 }
 
-/** Seconds, whole or not, or an HTTP date; anything else counts as absent. */
-export function retryAfterSeconds(header: string | null, now: WallTime): number {
-  if (header === null || header.trim() === "") return 0
-  const seconds = /^[0-9]+(\.[0-9]+)?$/.test(header.trim())
-    ? Number(header)
-    : (Date.parse(header) - now) / 1_000
-  if (!Number.isFinite(seconds)) return 0
-  return Math.min(Math.max(seconds, 0), retryAfterMaxSeconds)
+interface Schedule {
+  /** Between attempts, each +-20 %; the last one repeats until the end. */
+  readonly delaysSeconds: readonly number[]
+  /** After the first attempt. */
+  readonly endSeconds: number
+}
+
+const hour = 3_600
+
+export const schedules: Readonly<Record<Lane, Schedule>> = {
+  // Every two minutes for the first half hour, then every five.
+  paging: {
+    delaysSeconds: [2, 5, 10, 20, 40, 60, ...Array.from({ length: 14 }, () => 120), 300],
+    endSeconds: 24 * hour,
+  },
+  chat: { delaysSeconds: [5, 15, 60, 300, 900, 1_800], endSeconds: 6 * hour },
+  // The example schedule of Standard Webhooks, about 75 h.
+  webhook: {
+    delaysSeconds: [5, 300, 1_800, 2 * hour, 5 * hour, 10 * hour, 14 * hour, 20 * hour, 24 * hour],
+    endSeconds: 76 * hour,
+  },
+}
+
+const jitter = 0.2
+/** An address that was refused is tried at least this long, whatever the lane: proxies and outages refuse too. */
+export const refusedForMs = hour * 1_000
+const refusedDelayMs = 300_000
+
+export function dispose(outcome: Outcome, made: AttemptMade): Disposition {
+  const { reason } = outcome
+  switch (outcome.kind) {
+    case "delivered":
+      return outcome
+    case "throttled":
+      return again(made, outcome.retryAfterMs ?? 0, reason)
+    case "transient":
+      return again(made, 0, reason)
+    case "message-rejected":
+      if (made.rendering === "minimal") return { kind: "dead", reason }
+      return again({ ...made, rendering: "minimal" }, 0, reason)
+    case "endpoint-rejected":
+      if (outcome.gone || made.now - made.firstAt >= refusedForMs) return { kind: "dead", reason }
+      return again(made, made.attempts > 1 ? refusedDelayMs : 0, reason)
+    default:
+      return never(outcome)
+  }
+}
+
+function again(made: AttemptMade, atLeastMs: number, reason: string): Disposition {
+  const { lane, attempts, firstAt, now, rendering, chance } = made
+  const { delaysSeconds, endSeconds } = schedules[lane]
+  const delay = delaysSeconds[Math.min(attempts, delaysSeconds.length) - 1] ?? 0
+  const at = wallTime(now + Math.max(jittered(delay * 1_000, chance), atLeastMs))
+  if (at - firstAt > endSeconds * 1_000) return { kind: "dead", reason }
+  return { kind: "again", at, rendering, reason }
+}
+
+/** So that what failed together does not come back together. */
+export function jittered(milliseconds: number, chance: number): number {
+  return Math.ceil(milliseconds * (1 - jitter + 2 * jitter * chance))
 }

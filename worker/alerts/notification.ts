@@ -76,7 +76,7 @@ export type HttpAnswer =
       readonly status: number
       /** Lower-case names; only those that matter: content-type, retry-after, location. */
       readonly headers: Readonly<Record<string, string>>
-      /** At most 4 KiB of it. */
+      /** At most 64 KiB of it: some services answer with the whole message, and its id is wanted. */
       readonly body: string
     }
   | { readonly kind: "failed"; readonly reason: string }
@@ -84,9 +84,10 @@ export type HttpAnswer =
 /** What one attempt came to, as `dispose` and the circuit breaker need to know it. */
 export type Outcome =
   /** `reference`: the service's own id of the message or incident, to update or close it by. */
-  | { readonly kind: "delivered"; readonly reference: string | undefined }
+  | { readonly kind: "delivered"; readonly reason: string; readonly reference: string | undefined }
   | { readonly kind: "throttled"; readonly retryAfterMs: number | undefined; readonly reason: string }
-  | { readonly kind: "transient"; readonly reason: string }
+  /** `reference`: what to keep as the service's id from now on, `null` for none: the one that was used is no good. */
+  | { readonly kind: "transient"; readonly reason: string; readonly reference?: string | null }
   /** This body is bad: one more attempt with the least of it, then no more. */
   | { readonly kind: "message-rejected"; readonly reason: string }
   /** This address or key is bad; `gone`: for good, by the service's own word. */

@@ -28,6 +28,14 @@ it("a setting cannot break out of its text", () => {
   expect(text).toContain('path = "/state/objects"')
 })
 
+it("[A4] without the deployment's word a name that resolves to a private address is not reached either", () => {
+  const of = (bindings: Readonly<Record<string, string>>) =>
+    workerdConfiguration({ listen: "127.0.0.1:8787", stateDirectory: "/state", bindings })
+  expect(of({})).toContain('network = (allow = ["public"],')
+  expect(of({ ALLOW_PRIVATE_RECEIVERS: "0" })).toContain('network = (allow = ["public"],')
+  expect(of({ ALLOW_PRIVATE_RECEIVERS: "1" })).toContain('network = (allow = ["private", "public"],')
+})
+
 it("the witness takes what `witness register` tells it of a cluster", () => {
   const config = clusterConfig()
   const key = (id: number): string => Buffer.alloc(32, id).toString("base64url")

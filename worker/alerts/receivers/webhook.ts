@@ -1,64 +1,111 @@
 /**
- * Generic webhook, signed as Standard Webhooks 1.0.0 with a symmetric secret (`v1`, HMAC-SHA256). Pure but for WebCrypto:
- * a notification in, the HTTP request out. `webhook-id` is the same on every attempt, the timestamp is the attempt's.
+ * Generic webhook, signed as Standard Webhooks 1.0.0. `webhook-id` is the same on every attempt and the timestamp is the
+ * attempt's. What a consumer needs to act on stands in `data`; the lead's fields stand there, the group in `incidents`.
  */
-import type { ReportedEvent } from "../../../protocol/summaries.ts"
-import type { WallTime } from "../../../protocol/units.ts"
-import type { HttpRequest } from "../notification.ts"
+import * as v from "valibot"
+import type { Notification, NotificationAction, NotifiedIncident, RequestContext } from "../notification.ts"
+import { isWebhookSecret, webhookHeaders } from "../standard-webhooks.ts"
+import { fitting, headline, isoTime, truncated } from "../text.ts"
+import { jsonPost, nameSetting, type ReceiverKind, urlSetting } from "./kind.ts"
 
-/** One event for one receiver. */
-export interface Notification {
-  readonly cluster: string
-  readonly receiver: string
-  readonly event: ReportedEvent
+const secretSchema = v.pipe(
+  v.string(),
+  v.check(isWebhookSecret, "not a Standard Webhooks secret (whsec_... or whsk_...)"),
+)
+
+export const webhookSchema = v.object({
+  name: nameSetting,
+  kind: v.literal("webhook"),
+  url: urlSetting,
+  /** `whsec_`: shared, signs as v1. `whsk_`: Ed25519, signs as v1a. */
+  secret: secretSchema,
+  /** The former secret, while consumers change: both sign. */
+  previous_secret: v.optional(secretSchema),
+})
+
+type Settings = v.InferOutput<typeof webhookSchema>
+
+/** Bytes, as the specification advises. */
+export const webhookLimits = { body: 20_000 } as const
+const detailMax = 2_048
+const textMax = 512
+
+export const webhook: ReceiverKind<Settings> = {
+  traits: { lane: "webhook", perMinute: 120, burst: 20, mute: {}, reminderEvery: undefined },
+  // Many services put their credential into the path.
+  secrets: ["url", "secret", "previous_secret"],
+  address: ({ url }) => url,
+  async request({ url, secret, previous_secret }, notification, context) {
+    const body = bodyOf(notification, context)
+    const content = {
+      id: notification.id.replaceAll(".", "_"),
+      timestamp: Math.floor(context.now / 1_000),
+      body,
+    }
+    const secrets = previous_secret === undefined ? [secret] : [secret, previous_secret]
+    return jsonPost(url, body, await webhookHeaders(content, secrets))
+  },
 }
 
-/** The request to send at `now`. `secret` is `whsec_` and the base64 of its bytes; it was checked when it was stored. */
-export async function webhookRequest(
-  notification: Notification,
-  secret: string,
-  now: WallTime,
-): Promise<Omit<HttpRequest, "url">> {
-  const id = webhookId(notification)
-  const timestamp = Math.floor(now / 1_000)
-  const body = webhookBody(notification)
-  const signature = await signatureV1(secret, `${id}.${timestamp}.${body}`)
-  return {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      "webhook-id": id,
-      "webhook-timestamp": String(timestamp),
-      "webhook-signature": signature,
-    },
-    body,
+function bodyOf(notification: Notification, { rendering }: RequestContext): string {
+  const { incidents, action, at } = notification
+  const body = (listed: number) => () =>
+    JSON.stringify({
+      type: typeOf(action),
+      timestamp: isoTime(at),
+      data: dataOf(notification, incidents.slice(0, listed)),
+    })
+  return rendering === "minimal" ? body(1)() : fitting([body(50), body(10), body(1)], webhookLimits.body)
+}
+
+function typeOf(action: NotificationAction): string {
+  switch (action) {
+    case "trigger":
+      return "incident.opened"
+    case "update":
+      return "incident.updated"
+    case "acknowledge":
+      return "incident.acknowledged"
+    case "resolve":
+      return "incident.resolved"
   }
 }
 
-/** `v1,<base64>` over the signed content. */
-export async function signatureV1(secret: string, content: string): Promise<string> {
-  const raw = Uint8Array.from(atob(secret.replace(/^whsec_/, "")), (character) => character.charCodeAt(0))
-  const key = await crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, ["sign"])
-  const mac = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(content))
-  return `v1,${btoa(String.fromCharCode(...new Uint8Array(mac)))}`
+function dataOf(notification: Notification, incidents: readonly NotifiedIncident[]): object {
+  const { cluster, dedupKey, omitted, repeat, escalation, link, test } = notification
+  return {
+    ...incidentOf(notification.incidents[0]),
+    cluster,
+    headline: truncated(headline(notification), textMax),
+    dedup_key: dedupKey,
+    repeat,
+    escalation,
+    test,
+    ...(link === undefined ? {} : { link }),
+    incidents: incidents.map(incidentOf),
+    omitted: omitted + notification.incidents.length - incidents.length,
+  }
 }
 
-/** One id for each event and receiver. The signed content is split at dots, so the id has none. */
-function webhookId({ cluster, receiver, event }: Notification): string {
-  return `${cluster}:${receiver}:${event.id}`.replaceAll(".", "_")
+function incidentOf(incident: NotifiedIncident): object {
+  const { id, phase, kind, severity, subject, title, detail, site, node } = incident
+  const { openedAt, resolvedAt, acknowledgedBy } = incident
+  return {
+    id,
+    phase,
+    kind,
+    severity,
+    subject: truncated(subject, textMax),
+    title: truncated(title, textMax),
+    detail: truncated(detail, detailMax),
+    site: given(site),
+    node: given(node),
+    opened_at: isoTime(openedAt),
+    resolved_at: resolvedAt === undefined ? undefined : isoTime(resolvedAt),
+    acknowledged_by: given(acknowledgedBy),
+  }
 }
 
-function webhookBody({ cluster, event }: Notification): string {
-  return JSON.stringify({
-    type: `quorumbeat.${event.kind.replaceAll("-", "_")}`,
-    timestamp: new Date(event.at).toISOString(),
-    data: {
-      cluster,
-      id: event.id,
-      kind: event.kind,
-      subject: event.subject,
-      severity: event.severity,
-      detail: event.detail,
-    },
-  })
+function given(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : truncated(text, textMax)
 }

@@ -1,75 +1,100 @@
+import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { wallTime } from "../../../../protocol/units.ts"
-import {
-  type Attempt,
-  dispose,
-  retryAfterSeconds,
-  retryDelaysSeconds,
-} from "../../../../worker/alerts/delivery.ts"
+import { type AttemptMade, dispose, refusedForMs, schedules } from "../../../../worker/alerts/delivery.ts"
+import type { Outcome } from "../../../../worker/alerts/notification.ts"
+import { now } from "./notification-builder.ts"
 
-const now = wallTime(Date.UTC(2040, 0, 1))
-const answered = (status: number, retryAfter: string | null = null): Attempt => ({
-  kind: "answered",
-  status,
-  retryAfter,
-})
+const first: AttemptMade = { lane: "paging", attempts: 1, firstAt: now, rendering: "full", now, chance: 0.5 }
+const transient: Outcome = { kind: "transient", reason: "status 500" }
+const rejected: Outcome = { kind: "message-rejected", reason: "status 400" }
+const refused: Outcome = { kind: "endpoint-rejected", reason: "status 404", gone: false }
 
 describe("what follows from an attempt", () => {
-  it.each([200, 201, 202, 204, 299])("%i is delivered", (status) => {
-    expect(dispose(answered(status), { attempts: 1, now, chance: 0.5 })).toEqual({ kind: "delivered" })
+  it("delivered is delivered, with the service's own id", () => {
+    const outcome: Outcome = { kind: "delivered", reason: "status 202", reference: "r" }
+    expect(dispose(outcome, first)).toEqual(outcome)
   })
 
-  it.each([301, 302, 401, 403, 404, 408, 425, 429, 500, 502, 503, 504, 522])(
-    "%i is tried again",
-    (status) => {
-      const disposition = dispose(answered(status), { attempts: 2, now, chance: 0.5 })
-      expect(disposition).toEqual({ kind: "again", at: now + 20_000, reason: `status ${status}` })
-    },
-  )
-
-  it.each([400, 413, 415, 422])("%i is tried once more, then given up", (status) => {
-    expect(dispose(answered(status), { attempts: 1, now, chance: 0.5 })).toMatchObject({ kind: "again" })
-    expect(dispose(answered(status), { attempts: 2, now, chance: 0.5 })).toMatchObject({ kind: "dead" })
+  it.each([
+    ["paging", [2, 5, 10, 20, 40, 60, 120]],
+    ["chat", [5, 15, 60, 300, 900, 1_800, 1_800]],
+    ["webhook", [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]],
+  ] as const)("%s: delays follow the lane's schedule, 20 %% either way", (lane, delays) => {
+    delays.forEach((delay, index) => {
+      const at = (chance: number) => dispose(transient, { ...first, lane, attempts: index + 1, chance })
+      expect(at(0)).toMatchObject({ kind: "again", at: now + delay * 800, rendering: "full" })
+      expect(at(0.999_999_999)).toMatchObject({ kind: "again", at: now + delay * 1_200 })
+    })
   })
 
-  it("410 is given up at once", () => {
-    expect(dispose(answered(410), { attempts: 1, now, chance: 0.5 })).toEqual({
+  it.each([
+    ["paging", 24],
+    ["chat", 6],
+    ["webhook", 76],
+  ] as const)("%s: given up after %i h, and not before", (lane, hours) => {
+    const made = { ...first, lane, attempts: 99, chance: 0 }
+    const end = now + hours * 3_600_000
+    const last = (schedules[lane].delaysSeconds.at(-1) ?? 0) * 800
+    expect(dispose(transient, { ...made, now: wallTime(end - last) })).toMatchObject({ kind: "again" })
+    expect(dispose(transient, { ...made, now: wallTime(end - last + 1) })).toEqual({
       kind: "dead",
-      reason: "status 410",
+      reason: "status 500",
     })
   })
 
-  it("delays follow the schedule with 20 % jitter either way, then the letter is dead", () => {
-    const failed: Attempt = { kind: "failed", reason: "no route" }
-    retryDelaysSeconds.forEach((delay, index) => {
-      const at = (chance: number) => dispose(failed, { attempts: index + 1, now, chance })
-      expect(at(0)).toMatchObject({ kind: "again", at: now + delay * 800 })
-      expect(at(0.999_999_999_999)).toMatchObject({ kind: "again", at: now + delay * 1_200 })
-    })
-    const last = dispose(failed, { attempts: retryDelaysSeconds.length + 1, now, chance: 0 })
-    expect(last).toEqual({ kind: "dead", reason: "no route" })
+  it("every lane ends, whatever chance does, and none before it has tried for hours", () => {
+    fc.assert(
+      fc.property(fc.constantFrom("paging", "chat", "webhook"), fc.integer(), (lane, seed) => {
+        let state = seed
+        const chance = () => {
+          state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0
+          return (state >>> 0) / 2 ** 32
+        }
+        let at = now
+        let attempts = 1
+        for (;;) {
+          const next = dispose(transient, { ...first, lane, attempts, now: at, chance: chance() })
+          if (next.kind !== "again") break
+          expect(next.at).toBeGreaterThan(at)
+          at = next.at
+          attempts += 1
+          expect(attempts).toBeLessThan(400)
+        }
+        expect(at - now).toBeGreaterThan(4 * 3_600_000)
+      }),
+      { numRuns: 50 },
+    )
   })
 
   it("Retry-After lengthens a delay and never shortens it", () => {
-    const again = (header: string) => dispose(answered(429, header), { attempts: 1, now, chance: 0.5 })
-    expect(again("60")).toMatchObject({ at: now + 60_000 })
-    expect(again("1")).toMatchObject({ at: now + 5_000 })
+    const throttled = (retryAfterMs?: number): Outcome => ({
+      kind: "throttled",
+      reason: "status 429",
+      retryAfterMs,
+    })
+    expect(dispose(throttled(60_000), first)).toMatchObject({ at: now + 60_000 })
+    expect(dispose(throttled(1), first)).toMatchObject({ at: now + 2_000 })
+    expect(dispose(throttled(), first)).toMatchObject({ at: now + 2_000 })
   })
-})
 
-describe("Retry-After", () => {
-  it.each([
-    ["1", 1],
-    ["1.5", 1.5],
-    ["0", 0],
-    ["-1", 0],
-    ["99999999", 3_600],
-    ["Sun, 01 Jan 2040 00:01:00 GMT", 60],
-    ["Sat, 01 Jan 2000 00:00:00 GMT", 0],
-    ["soon", 0],
-    ["", 0],
-    [null, 0],
-  ])("%o is %d s", (header, seconds) => {
-    expect(retryAfterSeconds(header, now)).toBe(seconds)
+  it("a rejected message is tried once more as plainly as possible, then it is dead", () => {
+    expect(dispose(rejected, first)).toMatchObject({ kind: "again", rendering: "minimal" })
+    expect(dispose(rejected, { ...first, attempts: 2, rendering: "minimal" })).toMatchObject({ kind: "dead" })
+    expect(dispose(transient, { ...first, attempts: 2, rendering: "minimal" })).toMatchObject({
+      kind: "again",
+      rendering: "minimal",
+    })
+  })
+
+  it("a refused address is tried for an hour, every five minutes; one that is gone is not", () => {
+    expect(dispose(refused, first)).toMatchObject({ kind: "again", at: now + 2_000 })
+    expect(dispose(refused, { ...first, attempts: 2 })).toMatchObject({ kind: "again", at: now + 300_000 })
+    const late = wallTime(now + refusedForMs)
+    expect(dispose(refused, { ...first, attempts: 9, now: wallTime(late - 1) })).toMatchObject({
+      kind: "again",
+    })
+    expect(dispose(refused, { ...first, attempts: 9, now: late })).toMatchObject({ kind: "dead" })
+    expect(dispose({ ...refused, gone: true }, first)).toEqual({ kind: "dead", reason: "status 404" })
   })
 })
