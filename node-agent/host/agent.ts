@@ -26,7 +26,7 @@ import type { RealtimeReport } from "./realtime.ts"
 import { RunLoop } from "./run-loop.ts"
 import { type StateLoad, StateWriter } from "./state-file.ts"
 import { machineClocks, SuspendWatch } from "./suspend-watch.ts"
-import { rightLine, traceLine } from "./trace.ts"
+import { readBootId, Tracer } from "./trace.ts"
 import { Udp } from "./udp.ts"
 
 export interface AgentOptions {
@@ -86,6 +86,7 @@ class Agent {
   readonly #state: StateWriter
   readonly #leases: LeaseFiles
   readonly #suspendWatch: SuspendWatch
+  readonly #tracer = new Tracer()
   readonly #firstEffects: readonly NodeEffect[]
   #health = unknownHealth
   #nextHealth: Instant
@@ -153,6 +154,8 @@ class Agent {
     process.on("uncaughtException", (cause) => this.#broken(cause))
     process.on("unhandledRejection", (cause) => this.#broken(cause))
     this.#control.start()
+    if (this.#options.traceFile !== undefined)
+      this.#trace([this.#tracer.startLine(this.#node, readBootId(), wallNow(), monotonicNow())])
     this.#loop.start(this.#firstEffects)
   }
 
@@ -233,13 +236,11 @@ class Agent {
   #completed(event: NodeEvent, effects: readonly NodeEffect[], at: Instant): void {
     if (effects.some(isNotable)) this.#statusSoon(at)
     if (this.#options.traceFile === undefined) return
-    const { self } = this.#options
-    this.#control.report({ kind: "trace", line: traceLine(self, event, effects, at) })
-    for (const effect of effects) {
-      if (effect.kind === "write-lease") {
-        this.#control.report({ kind: "trace", line: rightLine(self, effect, at) })
-      }
-    }
+    this.#trace(this.#tracer.stepLines(this.#node, event, effects, at))
+  }
+
+  #trace(lines: readonly string[]): void {
+    for (const line of lines) this.#control.report({ kind: "trace", line })
   }
 
   #keepHouse(now: Instant): void {

@@ -2,13 +2,14 @@
  * `npm run demo`: the main job on this machine, with real processes: two sites of two nodes, the embedded witness, a WAN
  * that is cut, nodes and a site that are killed. Exit status 0 only if every step was as expected.
  */
+import { checkTraces } from "../check-trace/checks.ts"
 import { Cluster } from "../support/cluster/cluster.ts"
 import { now } from "../support/cluster/waiting.ts"
 import { createWorkplace, endEverythingAtExit, removeWorkplace } from "../support/cluster/workplace.ts"
 import { type DemoOptions, readOptions, usage } from "./options.ts"
 import { Stage, ttl } from "./stage.ts"
 import { stay } from "./stay.ts"
-import { stepsOn } from "./steps.ts"
+import { stepsOn, tracesOf } from "./steps.ts"
 import { formatTable, isPassed, playAll } from "./verdict.ts"
 
 /** The industrial profile's ring; between the sites half the default patience, so that the demo takes half the time. */
@@ -53,9 +54,13 @@ async function demonstrate({ broken, stay: stays, keep, basePort }: DemoOptions)
     program: workplace.program,
     ...(basePort === undefined ? {} : { basePort }),
   })
-  const verdicts = await playAll(stepsOn(new Stage(cluster)), say)
+  const stage = new Stage(cluster)
+  const verdicts = await playAll(stepsOn(stage), say)
   const passed = isPassed(verdicts)
   say(`\n${formatTable(verdicts)}\n`)
+  // The step that reads the traces is not played once another has failed.
+  if (!passed)
+    for (const violation of checkTraces(tracesOf(stage)).violations) say(`in the traces: ${violation}`)
   say(`${passed ? "PASSED" : "FAILED"} in ${((now() - from) / 1000).toFixed(1)} s`)
   if (stays) await stay(cluster, workplace)
   await cluster.end()

@@ -1,7 +1,7 @@
 /** The play, in order. Each step begins where the one before it left the cluster. */
 import { setTimeout as sleep } from "node:timers/promises"
-import { serviceName } from "../support/cluster/cluster-toml.ts"
-import { overlappingRights, readRights } from "../support/cluster/rights-trace.ts"
+import { checkTraces } from "../check-trace/checks.ts"
+import { readTraces, type Traces } from "../check-trace/trace-file.ts"
 import { now, waitFor } from "../support/cluster/waiting.ts"
 import { gapMax, type Stage, ttl, ttlWaited } from "./stage.ts"
 import { type Seen, type Step, StepFailed } from "./verdict.ts"
@@ -77,9 +77,9 @@ export function stepsOn(stage: Stage): readonly Step[] {
       play: () => checkLedger(stage),
     },
     {
-      name: "exclusivity, from the traces",
-      expected: "no two nodes ever had the right at once",
-      play: () => checkTraces(stage),
+      name: "I1 to I4, from the traces",
+      expected: "no two ever had a right at once, epochs rise, all members agree",
+      play: () => examineTraces(stage),
     },
     {
       name: "alerts",
@@ -221,17 +221,23 @@ async function checkLedger(stage: Stage): Promise<Seen> {
   return { seen: `${ledger.read().length} writes: ${owners.join(" -> ")}`, milliseconds: undefined }
 }
 
-async function checkTraces(stage: Stage): Promise<Seen> {
+async function examineTraces(stage: Stage): Promise<Seen> {
   // Trace lines are written in batches by another process.
   await sleep(500)
-  const files = stage.cluster.layout.nodes.map(({ traceFile }) => traceFile)
-  const rights = readRights(files, serviceName)
+  const traces = tracesOf(stage)
+  const { rights, agreements } = traces
+  const activations = new Set(rights.map(({ node, service, epoch }) => `${node} ${service} ${epoch}`)).size
   const owners = stage.cluster.ledger.tenures().length
-  if (rights.length < owners)
-    throw new StepFailed(`${rights.length} rights for ${owners} owners in the traces`)
-  const [first] = overlappingRights(rights)
+  if (activations < owners)
+    throw new StepFailed(`${activations} activations for ${owners} owners in the traces`)
+  const [first] = checkTraces(traces).violations
   if (first !== undefined) throw new StepFailed(first)
-  return { seen: `${rights.length} activations, none at once`, milliseconds: undefined }
+  const seen = `${activations} activations, none at once; ${agreements.length} deliveries, all alike`
+  return { seen, milliseconds: undefined }
+}
+
+export function tracesOf(stage: Stage): Traces {
+  return readTraces(stage.cluster.layout.nodes.map(({ traceFile }) => traceFile))
 }
 
 async function checkAlerts(stage: Stage): Promise<Seen> {

@@ -10,13 +10,13 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest"
 import type { StatusAnswer } from "../../node-agent/host/control/local-api.ts"
 import type { ProfileName } from "../../protocol/cluster.ts"
+import { checkTraces } from "../check-trace/checks.ts"
+import { readTraces } from "../check-trace/trace-file.ts"
 import type { Agent } from "../support/cluster/agent.ts"
 import { endAll } from "../support/cluster/child.ts"
 import { Cluster } from "../support/cluster/cluster.ts"
-import { serviceName } from "../support/cluster/cluster-toml.ts"
 import type { ClusterLayout, SitePlan } from "../support/cluster/layout.ts"
 import { compareEpochs, type Ledger, type Write } from "../support/cluster/ledger.ts"
-import { overlappingRights, readRights } from "../support/cluster/rights-trace.ts"
 import { now, waitFor } from "../support/cluster/waiting.ts"
 import { createWorkplace, removeWorkplace, type Workplace } from "../support/cluster/workplace.ts"
 
@@ -192,25 +192,22 @@ export class Lab {
     return writes ? lacks : [...lacks, "nobody writes"]
   }
 
-  /** After each test: never two owners, as the service's own log and the agents' traces have it. */
+  /** After each test: never two owners, as the service's own log has it; I1 to I4 as the agents' traces do. */
   async examine(failed: boolean): Promise<void> {
     if (failed) this.#failed = true
     // Trace lines are written in batches by another process.
     await sleep(200)
-    const violations = [...this.ledger.violations(), ...this.overlaps()].filter(
+    const violations = [...this.ledger.violations(), ...this.#traceViolations()].filter(
       (each) => !this.#told.has(each),
     )
     if (violations.length > 0) this.#failed = true
     for (const violation of violations) this.#told.add(violation)
-    expect(violations, "exclusivity").toEqual([])
+    expect(violations, "exclusivity and agreement").toEqual([])
   }
 
-  overlaps(service: string = serviceName): readonly string[] {
-    return overlappingRights(readRights(this.#traceFiles(), service))
-  }
-
-  #traceFiles(): readonly string[] {
-    return this.cluster.layout.nodes.map(({ traceFile }) => traceFile)
+  #traceViolations(): readonly string[] {
+    const traces = readTraces(this.cluster.layout.nodes.map(({ traceFile }) => traceFile))
+    return checkTraces(traces).violations
   }
 
   async close(): Promise<void> {

@@ -4,9 +4,9 @@ import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
+import { readTraces } from "../check-trace/trace-file.ts"
 import type { Agent } from "../support/cluster/agent.ts"
 import { serviceName } from "../support/cluster/cluster-toml.ts"
-import { readRights } from "../support/cluster/rights-trace.ts"
 import { now } from "../support/cluster/waiting.ts"
 import { patience, quickSites, ttl, ttlWaited, useLab } from "./lab.ts"
 
@@ -113,7 +113,9 @@ describe("a node without its state, with one that never knew", () => {
 
 function expectNoRightBefore(earliest: number, agents: readonly Agent[], since: number): void {
   const traces = agents.map(({ node }) => node.traceFile)
-  const granted = readRights(traces, serviceName).filter(({ from }) => from > since)
+  const granted = readTraces(traces).rights.filter(
+    ({ service, from }) => service === serviceName && from > since,
+  )
   expect(granted.length).toBeGreaterThan(0)
   for (const { from } of granted) expect(from).toBeGreaterThan(earliest)
 }

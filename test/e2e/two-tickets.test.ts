@@ -98,7 +98,6 @@ async function expectUnmoved(before: readonly [Write, Write]): Promise<void> {
 
 function expectExclusive(): void {
   for (const ledger of ledgers()) expect(ledger.violations()).toEqual([])
-  expect(lab.overlaps(second)).toEqual([])
 }
 
 describe("two tickets", () => {
