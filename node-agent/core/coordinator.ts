@@ -13,22 +13,12 @@ import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
 import type { NodeState } from "./state.ts"
 import { report, type Turn, upcoming } from "./turn.ts"
-import { beginAct, updateView } from "./view.ts"
+import { beginAct, isDriving, updateView } from "./view.ts"
 import { postIfDue } from "./witness.ts"
 
 export function coordinate(turn: Turn): void {
   const { node, now } = turn
-  const { view } = node
-  if (
-    view?.coordinator !== node.self.id ||
-    node.membership.kind !== "operational" ||
-    node.leaving === "departed"
-  )
-    return
-  // A memo that this view did not write is on its way to all members: nothing is decided before they have it.
-  if (view.underWay.has("memo")) return
-  // The role was given away: only what was ordered before may still come of it.
-  if (view.underWay.has("coordinator")) return
+  if (!isDriving(node)) return
   const placements = node.config.services.map((service) => ({
     service,
     placement: placementOf(node, service, now),
@@ -126,7 +116,6 @@ function noteBlocked(turn: Turn, service: ServiceConfig, placement: Placement): 
 /** When the coordinator has something to do, if nothing else happens. */
 export function nextCoordination(node: NodeState): Instant | undefined {
   const { view } = node
-  if (view?.coordinator !== node.self.id || node.membership.kind !== "operational") return undefined
-  if (node.leaving === "departed") return undefined
+  if (view === undefined || !isDriving(node)) return undefined
   return upcoming(node, [view.activateAt, view.lookAgain, nextMandateWork(node)])
 }

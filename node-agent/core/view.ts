@@ -7,6 +7,15 @@ export function updateView(node: NodeState, change: (view: View) => Partial<View
   if (node.view !== undefined) node.view = { ...node.view, ...change(node.view) }
 }
 
+/** This node coordinates its view, and may decide now. */
+export function isDriving({ view, self, membership, leaving }: NodeState): boolean {
+  if (view?.coordinator !== self.id || membership.kind !== "operational" || leaving === "departed")
+    return false
+  // A memo that this view did not write is on its way to all members: nothing is decided before they have it. Once the
+  // role was given away only what was ordered before may still come of it.
+  return !view.underWay.has("memo") && !view.underWay.has("coordinator")
+}
+
 /** The witness granted this view its voice lease: what it orders from here on counts (SPEC R14). */
 export function entitle(turn: Turn, at: Epoch): void {
   const { node } = turn

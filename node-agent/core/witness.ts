@@ -27,7 +27,7 @@ import type { NodeState, SentDocument, View } from "./state.ts"
 import { storeVoiceEpoch } from "./stored.ts"
 import { learnVote } from "./token-entries.ts"
 import { log, report, type Turn, upcoming, withEntry } from "./turn.ts"
-import { beginAct, updateView } from "./view.ts"
+import { beginAct, isDriving, updateView } from "./view.ts"
 import { voiceClaim, voiceRelease } from "./voice.ts"
 import { noteWatch, waitedOut, waitedOutAt } from "./watch.ts"
 
@@ -45,9 +45,7 @@ const eventsPerPost = 16
 export function postIfDue(turn: Turn, plans: readonly Plan[]): void {
   const { node, now } = turn
   const { witness, view } = node
-  if (node.config.witness === undefined || view?.coordinator !== node.self.id || node.leaving === "departed")
-    return
-  if (node.membership.kind !== "operational") return
+  if (node.config.witness === undefined || view === undefined) return
   const due = witness.nextPost <= now || (witness.urgent && nextUrgent(node) <= now)
   const busy = witness.outstanding !== undefined && (witness.outstanding.urgent || !witness.urgent)
   if (due && !busy) post(turn, view, plans)
@@ -368,14 +366,8 @@ export function tickWitness(turn: Turn): void {
 
 export function nextWitnessWork(node: NodeState): Instant | undefined {
   const { witness, view } = node
-  if (
-    node.config.witness === undefined ||
-    view?.coordinator !== node.self.id ||
-    node.membership.kind !== "operational" ||
-    node.leaving === "departed"
-  ) {
+  if (node.config.witness === undefined || view === undefined || !isDriving(node))
     return witness.outstanding?.timeout
-  }
   const idle = witness.outstanding === undefined
   const urgent = witness.urgent && !(witness.outstanding?.urgent ?? false) ? nextUrgent(node) : undefined
   const waited =
