@@ -4,12 +4,12 @@
  * only at fields that could be read, so that one mistake is reported once.
  */
 import { addressFamily, formatUdpAddress, isWildcard } from "./address.ts"
-import type { UdpAddress } from "./cluster.ts"
+import type { Timings, UdpAddress } from "./cluster.ts"
 import { bounds } from "./config-bounds.ts"
 import type { Draft, NodeDraft, SiteDraft } from "./config-draft.ts"
 import { describe, dotted, has, nearest, refuse, type Table } from "./config-reader.ts"
 import { defaults, profiles } from "./profiles.ts"
-import { brokenTimingRules, timingsFrom } from "./timings.ts"
+import { brokenTimingRules, passTooShort, timingsFrom } from "./timings.ts"
 
 export function checkDraft(draft: Draft): void {
   checkUnique(draft)
@@ -285,13 +285,25 @@ function checkProofs(draft: Draft): void {
   }
 }
 
-function checkTimings({ profile, timings }: Draft): void {
+function checkTimings(draft: Draft): void {
+  const { profile, timings } = draft
   if (profile === undefined) return
-  for (const { rule, message } of brokenTimingRules(timingsFrom(profiles[profile], timings.written))) {
+  const complete = timingsFrom(profiles[profile], timings.written)
+  checkPass(draft, complete)
+  for (const { rule, message } of brokenTimingRules(complete)) {
     if (rule.keys.some((key) => timings.unusable.has(key))) continue
     const blamed = rule.keys.find((key) => timings.written.has(key))
     refuse(timings.table, blamed === undefined ? [] : blamed, message)
   }
+}
+
+/** One ring is one site: the largest decides. */
+function checkPass({ timings, sites, nodes }: Draft, complete: Timings): void {
+  if (timings.unusable.has("pass_ms")) return
+  const sizes = sites.map(({ name }) => nodes.filter((node) => node.site === name).length)
+  // More nodes than a site may have is an error of its own.
+  const message = passTooShort(complete, Math.min(bounds.nodesPerSite, Math.max(0, ...sizes)))
+  if (message !== undefined) refuse(timings.table, timings.written.has("pass_ms") ? "pass_ms" : [], message)
 }
 
 function namesOf(drafts: readonly { readonly name: string | undefined }[]): readonly string[] {

@@ -2,7 +2,8 @@
  * The timings of a cluster: how each is written in the configuration, in which bounds it makes sense alone, and the
  * inequalities between them (SPEC T). A set that breaks one is refused: T1 to T5 keep a healthy ring from losing its
  * lease and a failed node from holding it up, T6 to T11 keep one lost message or one failed node from costing a right,
- * T12 to T15 keep what people see and what sites do in a sensible order, T16 bounds each figure alone. None is needed
+ * T12 to T15 keep what people see and what sites do in a sensible order, T16 bounds each figure alone, T17 ties the pass to
+ * the number of nodes. None is needed
  * for exclusivity, which rests on deadlines and on `rho` being true; they are what lets a set of timings make progress.
  */
 import type { Timings } from "./cluster.ts"
@@ -240,6 +241,16 @@ export function brokenTimingRules(timings: Timings): readonly BrokenTimingRule[]
   return timingProofs(timings)
     .filter(({ holds }) => !holds)
     .map(({ rule, figures }) => ({ rule, message: `[${rule.id}] ${rule.text}: ${figures} is false` }))
+}
+
+/** Hops in a millisecond that `pass_ms` counts on: a third of a millisecond each, as the profiles do. */
+const hopsPerMilli = 3
+
+/** T17: the budget of a pass is for the ring as it is with all nodes of its site; undefined: it is enough. */
+export function passTooShort(timings: Timings, nodes: number): string | undefined {
+  const needed = Math.ceil(nodes / hopsPerMilli)
+  if (timings.pass >= needed) return undefined
+  return `[T17] pass_ms >= nodes / ${hopsPerMilli}: ${figure(timings.pass)} >= ${nodes} / ${hopsPerMilli} is false: the token is not round in time; ${needed} is enough, and lease_ms grows by twice the difference (T1)`
 }
 
 /** Thousandths of a millisecond are enough to see why an inequality fails. */

@@ -30,11 +30,10 @@ export interface GatherInput {
 
 /** The set this node would form a ring with, ascending; it always has the node itself in it. */
 export function proposalOf(input: GatherInput): readonly NodeId[] {
-  const candidates = [...input.joins.keys()]
-    .filter((peer) => twoWay(input, input.self.node, peer))
-    .sort(ascending)
+  const linked = twoWayLinks(input)
+  const candidates = [...input.joins.keys()].filter((peer) => linked(input.self.node, peer)).sort(ascending)
   let best: readonly NodeId[] = [input.self.node]
-  for (const clique of cliques(candidates, (a, b) => twoWay(input, a, b))) {
+  for (const clique of cliques(candidates, linked)) {
     const set = [...clique, input.self.node].sort(ascending)
     if (preferred(input, set, best)) best = set
   }
@@ -54,15 +53,18 @@ export function sameMembers(a: readonly NodeId[], b: readonly NodeId[]): boolean
 
 export const ascending = (a: NodeId, b: NodeId): number => a - b
 
-/** `a` hears `b` in its present incarnation, and the other way round. */
-function twoWay(input: GatherInput, a: NodeId, b: NodeId): boolean {
-  return hearsOther(input, a, b) && hearsOther(input, b, a)
-}
-
-function hearsOther(input: GatherInput, listener: NodeId, speaker: NodeId): boolean {
-  const heard = listener === input.self.node ? input.hears : (input.joins.get(listener)?.hears ?? [])
-  const present = speaker === input.self.node ? input.self.incarnation : input.joins.get(speaker)?.incarnation
-  return heard.some((peer) => peer.node === speaker && peer.incarnation === present)
+/** `a` hears `b` in its present incarnation, and the other way round: who hears whom is looked up, not searched for. */
+function twoWayLinks(input: GatherInput): (a: NodeId, b: NodeId) => boolean {
+  const present = new Map([...input.joins].map(([node, { incarnation }]) => [node, incarnation]))
+  present.set(input.self.node, input.self.incarnation)
+  const heardBy = new Map<NodeId, ReadonlySet<NodeId>>()
+  const note = (listener: NodeId, hears: readonly PeerIncarnation[]) => {
+    const current = hears.filter((peer) => present.get(peer.node) === peer.incarnation)
+    heardBy.set(listener, new Set(current.map((peer) => peer.node)))
+  }
+  for (const [listener, { hears }] of input.joins) note(listener, hears)
+  note(input.self.node, input.hears)
+  return (a, b) => (heardBy.get(a)?.has(b) ?? false) && (heardBy.get(b)?.has(a) ?? false)
 }
 
 /** Larger first, then more votes, then more owners of services, then the lowest ids. A total order on sets. */

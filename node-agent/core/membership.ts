@@ -15,6 +15,8 @@ import {
   elapsed,
   type Incarnation,
   type Instant,
+  instant,
+  type Millis,
   millis,
   type NodeId,
   ringKey,
@@ -50,6 +52,7 @@ export function enterGather(turn: Turn, reason: string, accused: NodeId | undefi
     expected: expectedPeers(node, now, reason === "started"),
     waitUntil: after(now, node.config.timings.gatherWait),
     nextJoin: now,
+    toldAt: previous?.toldAt ?? instant(Number.NEGATIVE_INFINITY),
     told: "",
   }
   log(turn, "info", "gather", { reason, accused })
@@ -151,7 +154,8 @@ export function reconsider(turn: Turn): void {
   const told = JSON.stringify([join.hears, join.accuses, join.proposal])
   const changed = told !== gather.told
   node.membership = { ...gather, told }
-  if (changed || gather.nextJoin <= now) tellAll(turn, join)
+  if (gather.nextJoin <= now) tellAll(turn, join)
+  else if (changed) tellSoon(turn, join)
   if (!agreed(node.self.id, proposal, gather.joins) || isWaiting(gather, proposal, now)) return
   if (proposal[0] === node.self.id) commitAsRepresentative(turn, proposal, gather)
 }
@@ -193,10 +197,35 @@ function ownsAny(node: NodeState): boolean {
   return [...node.activations.values()].some((activation) => activation.phase === "running")
 }
 
+/**
+ * A join that changed is told at once at a small site. Every join heard changes the hearer's, so among many nodes that
+ * would be a storm (N^3 datagrams): there what has changed within `joinPace` is told together.
+ */
+function tellSoon(turn: Turn, join: JoinFrame): void {
+  const { node, now } = turn
+  if (node.membership.kind !== "gather") return
+  const at = after(node.membership.toldAt, joinPace(node))
+  if (at <= now) tellAll(turn, join)
+  else if (at < node.membership.nextJoin) node.membership = { ...node.membership, nextJoin: at }
+}
+
+function joinPace(node: NodeState): Millis {
+  const peers = [...node.peers.values()].filter((peer) => peer.sameSite).length
+  return millis(peers < smallSite ? 0 : peers * joinPaceEach)
+}
+
+/** Sites with fewer peers are told at once; a larger one leaves each peer this long to read what all the others say. */
+const smallSite = 8
+const joinPaceEach = 0.25
+
 function tellAll(turn: Turn, join: JoinFrame): void {
   const { node, now } = turn
   if (node.membership.kind !== "gather") return
-  node.membership = { ...node.membership, nextJoin: after(now, node.config.timings.retransmit) }
+  node.membership = {
+    ...node.membership,
+    nextJoin: after(now, node.config.timings.retransmit),
+    toldAt: now,
+  }
   for (const peer of node.peers.values()) if (peer.sameSite) send(turn, peer.node.id, join)
 }
 

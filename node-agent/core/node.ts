@@ -196,6 +196,7 @@ function boot(turn: Turn): void {
     expected: [],
     waitUntil: after(now, gatherWait),
     nextJoin: now,
+    toldAt: now,
     told: "",
   }
   enterGather(turn, "started", undefined)

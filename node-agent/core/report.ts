@@ -15,11 +15,11 @@ import {
   type Ticket,
 } from "../../protocol/units.ts"
 import { type ReportedDebt, reportDebts } from "./debts.ts"
-import { piecesOf } from "./messages.ts"
+import { parseMessage, piecesOf } from "./messages.ts"
 import { compareNumbers, noNumber } from "./ordered.ts"
+import { decodeReport, encodeReport } from "./report-text.ts"
 import { order } from "./ring.ts"
-import { asciiJson, parseJson } from "./shaped.ts"
-import type { NodeState, OrderedState, Phase, StateNumber } from "./state.ts"
+import type { NodeState, OrderedState, Phase, Ring, StateNumber } from "./state.ts"
 import type { Turn } from "./turn.ts"
 
 export interface Report {
@@ -62,8 +62,35 @@ export interface Report {
   readonly departing: boolean
 }
 
-export function orderReport(turn: Turn): void {
-  for (const piece of piecesOf("report", asciiJson(reportOf(turn)))) order(turn, piece)
+/**
+ * Orders this node's report: the representative's at once, another's as soon as that one is here, for it tells only what
+ * differs. False: it is not.
+ */
+export function orderReport(turn: Turn): boolean {
+  const { ring, self } = turn.node
+  if (ring === undefined) return false
+  const like = self.id === ring.id.representative ? undefined : representativesReport(ring)
+  if (like === undefined && self.id !== ring.id.representative) return false
+  for (const piece of piecesOf("report", encodeReport(reportOf(turn), like))) order(turn, piece)
+  return true
+}
+
+/** From what was received, delivered or not; undefined: not complete yet. */
+function representativesReport(ring: Ring): Report | undefined {
+  const { representative } = ring.id
+  const delivered = ring.reports.get(representative) ?? []
+  const pieces = new Map([...delivered.entries()].filter(([, text]) => text !== undefined))
+  let parts = delivered.length
+  for (const { origin, payload } of ring.log) {
+    if (origin !== representative) continue
+    const parsed = parseMessage(payload)
+    if (parsed.kind === "error" || parsed.value.kind !== "report") continue
+    parts = parsed.value.parts
+    pieces.set(parsed.value.part, parsed.value.text)
+  }
+  if (parts === 0 || pieces.size < parts) return undefined
+  const text = Array.from({ length: parts }, (_, part) => pieces.get(part) ?? "").join("")
+  return decodeReport(text, undefined)
 }
 
 function reportOf(turn: Turn): Report {
@@ -120,25 +147,20 @@ function liveActivations(node: NodeState, turn: Turn): Report["live"] {
 export function reportsOf(node: NodeState): ReadonlyMap<NodeId, Report> | undefined {
   const { ring } = node
   if (ring === undefined) return undefined
+  const like = decodeReport(reportText(ring, ring.id.representative) ?? "", undefined)
   const reports = new Map<NodeId, Report>()
   for (const member of ring.members) {
-    const pieces = ring.reports.get(member)
-    if (pieces === undefined || pieces.includes(undefined)) return undefined
-    const value = parseJson(pieces.join(""))
-    if (!isReport(value)) return undefined
-    reports.set(member, value)
+    const text = reportText(ring, member)
+    const report = text === undefined ? undefined : decodeReport(text, like)
+    if (report === undefined) return undefined
+    reports.set(member, report)
   }
   return reports
 }
 
-/** Members run one protocol version and are authenticated: the parts that arithmetic rests on are checked. */
-function isReport(value: unknown): value is Report {
-  if (typeof value !== "object" || value === null) return false
-  const report = value as Partial<Record<keyof Report, unknown>>
-  const lists = [report.debts, report.tickets, report.phases, report.live]
-  return (
-    lists.every(Array.isArray) && typeof report.ordered === "object" && typeof report.amnesia === "number"
-  )
+function reportText(ring: Ring, member: NodeId): string | undefined {
+  const pieces = ring.reports.get(member)
+  return pieces === undefined || pieces.includes(undefined) ? undefined : pieces.join("")
 }
 
 export function newestNumber(reports: Iterable<Report>): StateNumber {

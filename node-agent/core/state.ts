@@ -98,7 +98,7 @@ export type Membership =
   | Gather
   | Commit
   /** The token goes round, reports are exchanged, the view is not installed yet. */
-  | { readonly kind: "recovery"; readonly since: Instant }
+  | { readonly kind: "recovery"; readonly since: Instant; readonly reported: boolean }
   | { readonly kind: "operational"; readonly since: Instant }
 
 export interface Gather {
@@ -112,6 +112,7 @@ export interface Gather {
   readonly expected: readonly NodeId[]
   readonly waitUntil: Instant
   readonly nextJoin: Instant
+  readonly toldAt: Instant
   /** The last join sent, to send at once when it changes. */
   readonly told: string
 }

@@ -21,6 +21,7 @@ export function onToken(turn: Turn, from: NodeId | undefined, token: TokenFrame)
     if (message.seq > before) noteStored(node, message.seq, storeIfNeeded(turn, message.payload))
   }
   beginRecovery(turn)
+  reportWhenReady(turn)
   learnEntries(turn, visit)
   deliverSafe(turn, visit.safe)
   // A delivered message may have ended the ring for this node: then the token is not passed on.
@@ -46,7 +47,12 @@ export function releaseDueToken(turn: Turn): void {
 function beginRecovery(turn: Turn): void {
   const { node, now } = turn
   if (node.membership.kind !== "commit") return
-  node.membership = { kind: "recovery", since: now }
+  node.membership = { kind: "recovery", since: now, reported: false }
   log(turn, "debug", "recovery", {})
-  orderReport(turn)
+}
+
+function reportWhenReady(turn: Turn): void {
+  const { membership } = turn.node
+  if (membership.kind !== "recovery" || membership.reported) return
+  if (orderReport(turn)) turn.node.membership = { ...membership, reported: true }
 }

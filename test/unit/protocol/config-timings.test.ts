@@ -257,3 +257,17 @@ describe("single figures", () => {
     expect(changed).toEqual([[field, key === "rho_ppm" ? 0.000777 : value]])
   })
 })
+
+describe("the budget of a pass", () => {
+  test("[T17] is enough for the nodes of the largest site, or the file is refused with what would do", () => {
+    const errors = errorsOf(parse({ ...oneSite(30), profile: "energy" })).map(({ message }) => message)
+    expect(errors).toEqual([
+      "[T17] pass_ms >= nodes / 3: 5 >= 30 / 3 is false: the token is not round in time; 10 is enough, and lease_ms grows by twice the difference (T1)",
+    ])
+    expect(
+      errorsOf(parse({ ...oneSite(30), profile: "energy", timings: { pass_ms: 10, lease_ms: 190 } })),
+    ).toEqual([])
+    expect(errorsOf(parse({ ...oneSite(15), profile: "energy" }))).toEqual([])
+    expect(errorsOf(parse(oneSite(30)))).toEqual([])
+  })
+})
