@@ -14,8 +14,9 @@ import {
   millis,
   type NodeId,
 } from "../../protocol/units.ts"
+import { silentRange } from "../../protocol/version.ts"
 import { draw } from "./random.ts"
-import { helloFor, peerIncarnation } from "./session.ts"
+import { helloFor, knowsVersions, peerIncarnation } from "./session.ts"
 import type { NodeState, Peer } from "./state.ts"
 import { send, sendBytes, type Turn, withEntry } from "./turn.ts"
 
@@ -51,7 +52,9 @@ function greet(turn: Turn, peer: Peer): void {
   const { node, now } = turn
   const established = peerIncarnation(node.sessions, peer.node.id) !== undefined
   const silent = peer.heard === undefined || elapsed(peer.heard, now) > helloSilence
-  if (!established || silent) sayHello(turn, peer.node.id)
+  // Or its range was lost on the way: until it is heard, hellos go on.
+  const isOld = node.sessions.versions.max > silentRange.max && !knowsVersions(node.sessions, peer.node.id)
+  if (!established || silent || isOld) sayHello(turn, peer.node.id)
   const jitter = millis(helloEvery * (0.9 + 0.2 * draw(node.random)))
   setPeer(node, peer.node.id, { nextHello: after(now, established ? helloSilence : jitter) })
 }
@@ -59,8 +62,15 @@ function greet(turn: Turn, peer: Peer): void {
 /** A peer with a session that is silent for so long may have lost it. */
 const helloSilence = millis(2000)
 
+/**
+ * Who has not shown that it knows of versions gets a plain hello as well, first: one with a range would be noise to a node of
+ * version 1, and is the later one to any other.
+ */
 export function sayHello(turn: Turn, to: NodeId): void {
-  sendBytes(turn, to, helloFor(turn.node.sessions, to))
+  const { sessions } = turn.node
+  const isOld = !knowsVersions(sessions, to)
+  if (isOld) sendBytes(turn, to, helloFor(sessions, to, silentRange))
+  if (!isOld || sessions.versions.max > silentRange.max) sendBytes(turn, to, helloFor(sessions, to))
 }
 
 function isProbed(node: NodeState, peer: Peer): boolean {

@@ -19,6 +19,7 @@ import { parseMessage, piecesOf } from "./messages.ts"
 import { compareNumbers, noNumber } from "./ordered.ts"
 import { decodeReport, encodeReport } from "./report-text.ts"
 import { order } from "./ring.ts"
+import { versionWith } from "./session.ts"
 import type { NodeState, OrderedState, Phase, Ring, StateNumber } from "./state.ts"
 import type { Turn } from "./turn.ts"
 
@@ -69,10 +70,17 @@ export interface Report {
 export function orderReport(turn: Turn): boolean {
   const { ring, self } = turn.node
   if (ring === undefined) return false
-  const like = self.id === ring.id.representative ? undefined : representativesReport(ring)
-  if (like === undefined && self.id !== ring.id.representative) return false
+  const isWhole = self.id === ring.id.representative || ringVersion(turn.node) < 2
+  const like = isWhole ? undefined : representativesReport(ring)
+  if (like === undefined && !isWhole) return false
   for (const piece of piecesOf("report", encodeReport(reportOf(turn), like))) order(turn, piece)
   return true
+}
+
+/** The lowest version among the members: what all of them must understand keeps to it (SPEC N3). */
+export function ringVersion({ sessions, self, ring }: NodeState): number {
+  const others = ring?.members.filter((member) => member !== self.id) ?? []
+  return Math.min(sessions.versions.max, ...others.map((member) => versionWith(sessions, member) ?? 1))
 }
 
 /** From what was received, delivered or not; undefined: not complete yet. */

@@ -4,6 +4,7 @@
  */
 import { toHex } from "../../protocol/bytes.ts"
 import type { Incarnation, NodeId } from "../../protocol/units.ts"
+import { silentRange, type VersionRange } from "../../protocol/version.ts"
 import type { Cryptography, SealingKey } from "./cryptography.ts"
 import { createReplayWindow, type ReplayWindow } from "./replay-window.ts"
 
@@ -21,6 +22,7 @@ export interface Sessions {
   readonly self: NodeId
   readonly incarnation: Incarnation
   readonly nonce: Uint8Array
+  readonly versions: VersionRange
   readonly cryptography: Cryptography
   keyRing: KeyRing
   readonly peers: Map<NodeId, Peer>
@@ -47,6 +49,8 @@ export interface Session {
   hellosSeen: number
   framesSent: number
   readonly framesSeen: ReplayWindow
+  /** What this start of the peer speaks, as the hello that said most told it. */
+  versions: VersionRange
   /** By ring key id, as derived. */
   keys: Map<number, DirectionKeys>
 }
@@ -67,6 +71,7 @@ export function newSession(value: Incarnation, nonce: Uint8Array): Session {
     hellosSeen: 0,
     framesSent: 0,
     framesSeen: createReplayWindow(),
+    versions: silentRange,
     keys: new Map(),
   }
 }

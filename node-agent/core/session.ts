@@ -36,6 +36,7 @@ import {
 import type { DropReason, Frame } from "../../protocol/frame.ts"
 import { decodeFrame, encodeFrame } from "../../protocol/frames.ts"
 import { type Incarnation, incarnation, type NodeId } from "../../protocol/units.ts"
+import { commonVersion, silentRange, type VersionRange } from "../../protocol/version.ts"
 import type { Cryptography } from "./cryptography.ts"
 import { encodeHello, type Hello, helloBodyBytes, parseHello, sessionNonceBytes } from "./hello.ts"
 import { isReplayed, markSeen } from "./replay-window.ts"
@@ -64,6 +65,7 @@ export interface SessionOptions {
   readonly keyRing: KeyRing
   readonly peers: readonly NodeId[]
   readonly cryptography: Cryptography
+  readonly versions: VersionRange
 }
 
 export type Received =
@@ -89,8 +91,9 @@ export type Received =
   | { readonly kind: "dropped"; readonly reason: DropReason }
 
 const helloNonceBytes = 12
-/** 93: every hello has this length. */
-export const helloDatagramBytes = headerBytes + helloNonceBytes + helloBodyBytes + sealTagBytes
+/** The length of a hello, by that of its body: 93 for one of version 1, 95 with a range. */
+export const helloDatagramBytes = (body: number): number =>
+  headerBytes + helloNonceBytes + body + sealTagBytes
 /** The old key and the new one. */
 export const ringKeysMax = 2
 /** Peers ever configured while this process lives; changes add one node at a time, by hand. */
@@ -106,6 +109,7 @@ export function createSessions(options: SessionOptions): Sessions {
     self,
     nonce,
     cryptography,
+    versions: options.versions,
     keyRing,
     incarnation: options.incarnation,
     peers: new Map(),
@@ -144,6 +148,19 @@ export function configurePeers(sessions: Sessions, ids: readonly NodeId[]): void
   assert(sessions.peers.size <= peersMax, "a process sees a bounded number of peers")
 }
 
+/** The version to speak with a peer; undefined: there is no session with it. */
+export function versionWith(sessions: Sessions, id: NodeId): number | undefined {
+  const session = configuredPeer(sessions, id)?.proven
+  return session === undefined ? undefined : commonVersion(sessions.versions, session.versions)
+}
+
+/** Whether the latest start of a peer that was heard, proved or not, has shown that it speaks more than version 1. */
+export function knowsVersions(sessions: Sessions, id: NodeId): boolean {
+  const peer = configuredPeer(sessions, id)
+  const latest = peer?.heard ?? peer?.proven
+  return latest !== undefined && latest.versions.max > silentRange.max
+}
+
 /** The start of the peer with which we have a session. */
 export function peerIncarnation(sessions: Sessions, peer: NodeId): Incarnation | undefined {
   return configuredPeer(sessions, peer)?.proven?.incarnation
@@ -153,7 +170,11 @@ export function peerIncarnation(sessions: Sessions, peer: NodeId): Incarnation |
  * A hello for `peer`: at start, whenever nothing was heard from it for a while, and when one was received that wants a
  * reply. The same bytes may go out on several links; a hello that is sent again is made anew.
  */
-export function helloFor(sessions: Sessions, to: NodeId): Uint8Array {
+export function helloFor(
+  sessions: Sessions,
+  to: NodeId,
+  versions: VersionRange = sessions.versions,
+): Uint8Array {
   const peer = configuredPeer(sessions, to)
   assert(peer !== undefined, "hellos go to configured peers")
   const keys = helloKeys(sessions, peer, sessions.keyRing.active)
@@ -166,6 +187,7 @@ export function helloFor(sessions: Sessions, to: NodeId): Uint8Array {
   const body = encodeHello({
     nonce: sessions.nonce,
     echo: echoed === undefined ? undefined : { nonce: echoed.nonce, standing },
+    versions,
   })
   const nonce = helloNonce(sessions, header)
   return joinBytes(header, nonce, sessions.cryptography.seal(keys.send, nonce, header, body))
@@ -203,8 +225,10 @@ export function receive(sessions: Sessions, bytes: Uint8Array): Received {
 }
 
 function receiveHello(sessions: Sessions, peer: Peer, header: DatagramHeader, bytes: Uint8Array): Received {
-  if (bytes.length < helloDatagramBytes) return dropped("too-short")
-  if (bytes.length > helloDatagramBytes) return dropped("too-long")
+  const isRanged = bytes.length > helloDatagramBytes(helloBodyBytes.plain)
+  const shortest = isRanged ? helloBodyBytes.ranged : helloBodyBytes.plain
+  if (bytes.length < helloDatagramBytes(shortest)) return dropped("too-short")
+  if (bytes.length > helloDatagramBytes(longestHello(sessions))) return dropped("too-long")
   if (isFormer(peer, header.senderIncarnation)) return dropped("stale-incarnation")
   const isPresent = header.senderIncarnation === peer.proven?.incarnation
   if (isPresent && header.counter <= (peer.proven?.hellosSeen ?? 0)) return dropped("replayed")
@@ -219,8 +243,14 @@ function receiveHello(sessions: Sessions, peer: Peer, header: DatagramHeader, by
   return acceptHello(sessions, peer, header, hello.value)
 }
 
+/** A node that speaks version 1 alone knows of no longer hello than its own. */
+function longestHello({ versions }: Sessions): number {
+  return versions.max === silentRange.max ? helloBodyBytes.plain : helloBodyBytes.max
+}
+
 /** The hello is genuine; when it was made is still open. */
 function acceptHello(sessions: Sessions, peer: Peer, header: DatagramHeader, hello: Hello): Received {
+  if (commonVersion(sessions.versions, hello.versions) === undefined) return dropped("version")
   const known = sessionOf(peer, header.senderIncarnation)
   const isSameStart = known !== undefined && sameBytes(known.nonce, hello.nonce)
   // One incarnation, two nonces: a node that forgot how often it had started. It must start again, higher.
@@ -229,6 +259,7 @@ function acceptHello(sessions: Sessions, peer: Peer, header: DatagramHeader, hel
 
   const session = isSameStart ? known : newSession(header.senderIncarnation, hello.nonce)
   session.hellosSeen = header.counter
+  if (hello.versions.max > session.versions.max) session.versions = hello.versions
   const isFresh = echoesUs(sessions, hello)
   const isNew = isFresh && session !== peer.proven
   if (isNew) prove(peer, session)
@@ -239,9 +270,15 @@ function acceptHello(sessions: Sessions, peer: Peer, header: DatagramHeader, hel
     from: peer.id,
     incarnation: session.incarnation,
     established: session === peer.proven,
-    replyWanted: !(isFresh && hello.echo?.standing === "proven"),
+    replyWanted: !(isFresh && hello.echo?.standing === "proven") || missedRange(sessions, session, hello),
     newIncarnation: isNew,
   }
+}
+
+/** A plain hello from a node that knows of versions: it has not heard yet that this one does too. */
+function missedRange({ versions }: Sessions, session: Session, hello: Hello): boolean {
+  const plain = silentRange.max
+  return hello.versions.max === plain && session.versions.max > plain && versions.max > plain
 }
 
 function echoesUs(sessions: Sessions, hello: Hello): boolean {

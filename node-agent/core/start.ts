@@ -13,6 +13,7 @@ import {
   stretched,
   type WallTime,
 } from "../../protocol/units.ts"
+import { protocolVersions, type VersionRange } from "../../protocol/version.ts"
 import type { Cryptography } from "./cryptography.ts"
 import { debtOfRing } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
@@ -35,6 +36,8 @@ export interface NodeOptions {
   /** 16 bytes from a cryptographic generator, drawn at each start. */
   readonly sessionNonce: Uint8Array
   readonly seed: number
+  /** What this program speaks, unless a test has it speak less. */
+  readonly versions?: VersionRange
   /** For people, and for the incarnation of a node that forgot its last one. */
   readonly wall: WallTime
 }
@@ -95,6 +98,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
       keyRing: { active, accepted: options.ringKeys },
       peers: others.map((each) => each.id),
       cryptography,
+      versions: options.versions ?? protocolVersions,
     }),
     leaseStretched,
     steppedAt: now,

@@ -9,6 +9,7 @@ import {
   type NodeId,
   type ServiceName,
 } from "../../protocol/units.ts"
+import { protocolVersions, type VersionRange } from "../../protocol/version.ts"
 import type { DurableState } from "../core/durable.ts"
 import type { FoundService } from "../core/events.ts"
 import { draw, type Random } from "../core/random.ts"
@@ -27,6 +28,8 @@ export interface Host {
   /** What this machine's file says; another one than the world's for a mismatch. */
   config: ClusterConfig
   node: NodeState | undefined
+  /** What the program installed here speaks. */
+  versions: VersionRange
   /** Which process of this node the queued events are for. */
   life: number
   disk: DurableState | undefined
@@ -58,6 +61,7 @@ export function createHost(config: ClusterConfig, id: NodeId, rateError: number,
     site: config.nodes.find((node) => node.id === id)?.site ?? "",
     config,
     node: undefined,
+    versions: protocolVersions,
     life: 0,
     disk: freshState(config, id),
     diskFreeAt: 0,

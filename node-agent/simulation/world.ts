@@ -128,6 +128,7 @@ export class World {
         durable: host.disk,
         cryptography: simulatedCryptography([1]),
         ringKeys: [1],
+        versions: host.versions,
         sessionNonce: nonce,
         seed: Math.floor(draw(this.#random) * 2 ** 32),
         wall: wallTime(1_800_000_000_000 + this.now),

@@ -3,9 +3,9 @@
  * bound (an ordered message, list or datagram that were would end the node). A view of thirty takes no thirty rotations.
  */
 import { expect, test } from "vitest"
+import { World } from "../../node-agent/simulation/world.ts"
 import { accepted, node, oneSite, type Plain, parse, service } from "../support/config-builder.ts"
 import { selfLease } from "../support/layouts.ts"
-import { World } from "../../node-agent/simulation/world.ts"
 
 const names = Array.from({ length: 32 }, (_, index) => `service-of-some-length-${index}`)
 const many = names.map((name) => service(name, selfLease))

@@ -4,6 +4,7 @@ import { encodeHello } from "../../../node-agent/core/hello.ts"
 import { receive } from "../../../node-agent/core/session.ts"
 import { sessionKeys } from "../../../node-agent/core/session-state.ts"
 import type { DropReason } from "../../../protocol/frame.ts"
+import { protocolVersions } from "../../../protocol/version.ts"
 import {
   a,
   b,
@@ -58,9 +59,9 @@ const crafted: readonly Crafted[] = [
   { reason: "too-long", why: "more than any datagram", opens: 0, craft: () => new Uint8Array(1201) },
   {
     reason: "too-long",
-    why: "more than a hello",
+    why: "more than any hello",
     opens: 0,
-    craft: (x, y) => new Uint8Array([...hello(x, y), 0]),
+    craft: (x, y) => new Uint8Array([...hello(x, y), ...new Uint8Array(100)]),
   },
   { reason: "not-ours", why: "another magic", opens: 0, craft: (x, y) => changed(sealed(x, y), 0, 0x71) },
   { reason: "version", why: "a later version", opens: 0, craft: (x, y) => changed(sealed(x, y), 2, 2) },
@@ -202,7 +203,11 @@ const crafted: readonly Crafted[] = [
         x,
         y,
         hello(x, y),
-        changed(encodeHello({ nonce: new Uint8Array(16), echo: undefined }), 16, 3),
+        changed(
+          encodeHello({ nonce: new Uint8Array(16), echo: undefined, versions: protocolVersions }),
+          16,
+          3,
+        ),
       ),
   },
 ]

@@ -18,6 +18,7 @@ import {
 import { clusterTagOf } from "../../../protocol/datagram.ts"
 import type { DropReason, Frame } from "../../../protocol/frame.ts"
 import { incarnation, type NodeId, nodeId } from "../../../protocol/units.ts"
+import { protocolVersions, type VersionRange } from "../../../protocol/version.ts"
 
 export const a = nodeId(1)
 export const b = nodeId(2)
@@ -40,6 +41,7 @@ export interface Start {
   readonly chance?: number
   readonly ringKeys?: readonly RingKey[]
   readonly keyRing?: KeyRing
+  readonly versions?: VersionRange
   readonly cluster?: string
 }
 
@@ -64,6 +66,7 @@ export function start(self: NodeId, options: Start = {}): TestNode {
     keyRing: options.keyRing ?? { active: 1, accepted: [1] },
     peers: [a, b, c].filter((id) => id !== self),
     cryptography: counting,
+    versions: options.versions ?? protocolVersions,
   })
   return Object.assign(node, { sessions, host })
 }
