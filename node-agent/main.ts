@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import("./cli/status.ts")).status,
   service: async () => (await import("./cli/service.ts")).service,
   ticket: async () => (await import("./cli/ticket.ts")).ticket,
+  guard: async () => (await import("./cli/guard.ts")).guard,
   fence: async () => (await import("./cli/fence.ts")).fence,
   witness: async () => (await import("./cli/witness.ts")).witness,
   version: async () => (await import("./cli/version.ts")).version,
@@ -33,7 +34,7 @@ async function main([name, ...parameters]: readonly string[]): Promise<number> {
   const command = await commands[name === "--version" ? "version" : name]?.()
   try {
     if (command === undefined) return await runProcess(name, parameters)
-    if (parameters.includes("--help") || parameters.includes("-h")) {
+    if (asksForHelp(parameters)) {
       process.stdout.write(`${command.help}\n`)
       return exitStatus.done
     }
@@ -43,6 +44,13 @@ async function main([name, ...parameters]: readonly string[]): Promise<number> {
     process.stderr.write(`quorumbeat: ${cause.message}\n`)
     return cause.status
   }
+}
+
+/** What follows `--` belongs to another program. */
+function asksForHelp(parameters: readonly string[]): boolean {
+  const end = parameters.indexOf("--")
+  const own = end === -1 ? parameters : parameters.slice(0, end)
+  return own.includes("--help") || own.includes("-h")
 }
 
 async function runProcess(name: string, parameters: readonly string[]): Promise<number> {

@@ -110,7 +110,23 @@ export interface CommandResource extends ResourceLimits {
   readonly environment: Readonly<Record<string, string>>
 }
 
-export type ResourceConfig = CommandResource
+/** An agent of the Open Cluster Framework, below /usr/lib/ocf/resource.d. */
+export interface OcfResource extends ResourceLimits {
+  readonly kind: "ocf"
+  /** `ocf:PROVIDER:TYPE`. */
+  readonly agent: string
+  /** Become OCF_RESKEY_*. */
+  readonly parameters: Readonly<Record<string, string>>
+}
+
+/** A unit of systemd. */
+export interface SystemdResource extends ResourceLimits {
+  readonly kind: "systemd"
+  /** With its suffix, as `postgresql.service`. */
+  readonly unit: string
+}
+
+export type ResourceConfig = CommandResource | OcfResource | SystemdResource
 
 export interface ServiceConfig {
   readonly name: ServiceName

@@ -39,6 +39,18 @@ export const programPath: Leaf<string> = {
   read: (value) => (argument.read(value)?.startsWith("/") ? argument.read(value) : undefined),
 }
 
+/** Parts of a path: no slash, and nothing that begins with a dot. */
+export const ocfAgent: Leaf<string> = pattern(
+  /^ocf:[A-Za-z0-9][A-Za-z0-9._-]{0,62}:[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+  "an OCF agent, as ocf:heartbeat:IPaddr2",
+)
+
+/** systemd.unit(5); instances of templates too, aliases and paths not. */
+export const systemdUnit: Leaf<string> = pattern(
+  /^[A-Za-z0-9:_.\\@-]{1,200}\.(service|target|mount|socket|timer|path|slice|scope|swap|automount)$/,
+  "a unit with its suffix, as postgresql.service",
+)
+
 /**
  * `https`, or `http` to the machine itself for trying things out. No user, query or fragment: what is posted there is
  * signed, and a secret in a file with one checksum for all nodes would be no secret. A slash at the end means nothing.

@@ -2,9 +2,24 @@
  * The `[[service.resource]]` tables: what each kind of resource is told, and what all of them have. A kind is one entry of
  * `kinds` and one case of `readKind`.
  */
-import type { CommandResource, ResourceConfig, ResourceLimits } from "./cluster.ts"
+import type {
+  CommandResource,
+  OcfResource,
+  ResourceConfig,
+  ResourceLimits,
+  SystemdResource,
+} from "./cluster.ts"
 import { bounds } from "./config-bounds.ts"
-import { argument, integer, oneOf, plainName, programPath, variableName } from "./config-leaves.ts"
+import {
+  argument,
+  integer,
+  ocfAgent,
+  oneOf,
+  plainName,
+  programPath,
+  systemdUnit,
+  variableName,
+} from "./config-leaves.ts"
 import { entries, list, optional, required, type Table, tables } from "./config-reader.ts"
 import { defaults } from "./profiles.ts"
 import { millis } from "./units.ts"
@@ -31,6 +46,8 @@ const commonKeys = [
 /** The keys of each kind beside the common ones. */
 const kinds: Readonly<Record<Kind, readonly string[]>> = {
   command: ["start", "stop", "monitor", "environment"],
+  ocf: ["agent", "parameters"],
+  systemd: ["unit"],
 }
 
 const kindLeaf = oneOf(...Object.keys(kinds).filter(isKind))
@@ -76,6 +93,15 @@ function readKind(table: Table, kind: Kind, limits: Read<ResourceLimits>): Resou
   switch (kind) {
     case "command":
       return whole<CommandResource>({ kind, ...limits, ...readCommand(table) })
+    case "ocf":
+      return whole<OcfResource>({
+        kind,
+        ...limits,
+        agent: required(table, "agent", ocfAgent),
+        parameters: variables(table, "parameters"),
+      })
+    case "systemd":
+      return whole<SystemdResource>({ kind, ...limits, unit: required(table, "unit", systemdUnit) })
   }
 }
 
@@ -92,10 +118,12 @@ function readCommand(table: Table): Read<Omit<CommandResource, "kind" | keyof Re
     start: command("start"),
     stop: command("stop"),
     monitor: command("monitor"),
-    environment: Object.fromEntries(
-      entries(table, "environment", { key: variableName, value: argument }, bounds.variables),
-    ),
+    environment: variables(table, "environment"),
   }
+}
+
+function variables(table: Table, key: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(entries(table, key, { key: variableName, value: argument }, bounds.variables))
 }
 
 /** `fields` if each of them could be read. */

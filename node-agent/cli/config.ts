@@ -1,27 +1,47 @@
 /** `quorumbeat config check`: is this file a cluster? */
 import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { problemsHere } from "../host/control/resources/installed.ts"
 import { type Command, exitStatus, parseOptions, print, usageFailure } from "./command.ts"
 import { readConfiguration } from "./configuration.ts"
 import { proofSheet } from "./proof-sheet.ts"
 
-const help = `Usage: quorumbeat config check FILE
+const help = `Usage: quorumbeat config check FILE [--resources]
 
 Reads the configuration and says what it means, with the checksum that must be the same on every node, and its proof
 sheet: every inequality with its numbers, the worst time without each service for each kind of fault, and what the witness
-costs. Or every error, with line and key. Exit status: 0 usable; 2 not.`
+costs. Or every error, with line and key. Exit status: 0 usable; 2 not.
+
+  --resources  also look whether this machine can run each resource: programs, OCF agents and their parameters and
+               limits, systemd units. Exit status 1 if not`
+
+const options = { resources: { type: "boolean" } } as const
 
 export const config: Command = {
   summary: "check a cluster configuration",
   help,
   async run(parameters) {
-    const { positionals } = parseOptions(parameters, {}, { min: 2, max: 2 })
+    const { positionals, values } = parseOptions(parameters, options, { min: 2, max: 2 })
     const [action, file = ""] = positionals
     if (action !== "check") throw usageFailure(`config ${action}: expected check`)
     const configuration = readConfiguration(file)
     print(describe(configuration))
     print(proofSheet(configuration))
-    return exitStatus.done
+    return values.resources === true ? checkResources(configuration) : exitStatus.done
   },
+}
+
+/** Each problem on a line of its own, or that there is none. */
+async function checkResources({ services }: ClusterConfig): Promise<number> {
+  let status: number = exitStatus.done
+  for (const service of services) {
+    for (const resource of service.resources) {
+      const problems = await problemsHere(resource)
+      for (const problem of problems) print(`service ${service.name}, resource ${resource.name}: ${problem}`)
+      if (problems.length > 0) status = exitStatus.failed
+    }
+  }
+  if (status === exitStatus.done) print("this machine can run every resource")
+  return status
 }
 
 function describe(configuration: ClusterConfig): string {

@@ -10,7 +10,7 @@ import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { err, ok, type Result } from "../../protocol/result.ts"
-import { takeLock } from "./lock-file.ts"
+import { lockFileName, takeLock } from "./lock-file.ts"
 
 export interface EmbeddedWitness {
   /** `host:port`. */
@@ -33,7 +33,7 @@ export async function runEmbeddedWitness(witness: EmbeddedWitness): Promise<Resu
     return err("workerd is not installed; install the npm package with its dependencies")
   if (bundle === undefined) return err("witness.js is not beside this program; run `npm run build`")
   mkdirSync(join(witness.stateDirectory, "objects"), { recursive: true, mode: 0o700 })
-  const lock = takeLock(witness.stateDirectory, 0)
+  const lock = takeLock(join(witness.stateDirectory, lockFileName), 0)
   if (lock.kind === "failed") return err(`${witness.stateDirectory}: ${lock.reason}`)
   if (lock.kind === "held") return err(`${witness.stateDirectory}: a witness (pid ${lock.holder}) uses it`)
   copyFileSync(bundle, join(witness.stateDirectory, "witness.js"))

@@ -11,7 +11,7 @@ import type { LogLevel } from "../core/effects.ts"
 import { runAgent } from "./agent.ts"
 import type { RingKey } from "./cryptography.ts"
 import { readRingKey } from "./key-file.ts"
-import { takeLock } from "./lock-file.ts"
+import { lockFileName, takeLock } from "./lock-file.ts"
 import { loadNative } from "./native.ts"
 import { prepareRealtime, type RealtimeReport } from "./realtime.ts"
 import { loadState, type StateLoad } from "./state-file.ts"
@@ -85,7 +85,7 @@ export async function runRealtime(path: string): Promise<string> {
 }
 
 function lock(directory: string): number {
-  const result = takeLock(directory, lockPatienceSeconds)
+  const result = takeLock(join(directory, lockFileName), lockPatienceSeconds)
   if (result.kind === "locked") return result.descriptor
   if (result.kind === "failed") throw new LaunchFailure(`${directory}: cannot be locked: ${result.reason}`)
   throw new LaunchFailure(

@@ -9,8 +9,8 @@
  */
 import { spawnSync } from "node:child_process"
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs"
-import { join } from "node:path"
 
+/** In the state directory of an agent or a witness. */
 export const lockFileName = "agent.lock"
 /** `flock --conflict-exit-code`: tells "held by another" from "flock failed". */
 const heldStatus = 87
@@ -21,9 +21,11 @@ export type LockResult =
   | { readonly kind: "held"; readonly holder: string }
   | { readonly kind: "failed"; readonly reason: string }
 
-/** Waits at most `seconds` for another holder to end. Blocks: for use before the loop starts only. */
-export function takeLock(directory: string, seconds: number): LockResult {
-  const path = join(directory, lockFileName)
+/**
+ * Waits at most `seconds` for another holder of the file `path` to end. Blocks: for use before the loop starts, and by
+ * commands.
+ */
+export function takeLock(path: string, seconds: number): LockResult {
   let descriptor: number
   try {
     descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)

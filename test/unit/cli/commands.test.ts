@@ -5,6 +5,7 @@ import { agent } from "../../../node-agent/cli/agent.ts"
 import { type Command, CommandFailure } from "../../../node-agent/cli/command.ts"
 import { config } from "../../../node-agent/cli/config.ts"
 import { fence } from "../../../node-agent/cli/fence.ts"
+import { guard } from "../../../node-agent/cli/guard.ts"
 import { init } from "../../../node-agent/cli/init.ts"
 import { keygen } from "../../../node-agent/cli/keygen.ts"
 import { service } from "../../../node-agent/cli/service.ts"
@@ -32,6 +33,8 @@ describe("wrong use is said in one line, with status 2", () => {
     [ticket, ["drop", "main", "b"], "ticket drop: expected move"],
     [fence, ["undo", "a1"], "fence undo: expected confirm"],
     [config, ["print", "x"], "config print: expected check"],
+    [guard, ["file"], "something is missing; see --help"],
+    [guard, ["--", "file", "true"], "QUORUMBEAT_EPOCH is not set; see --help"],
     [keygen, [], "something is missing; see --help"],
     [keygen, ["--ring", "--witness", "x"], "--ring, --witness and --credential exclude each other"],
     [keygen, ["--id", "3", "x"], "--id goes with --ring only"],
@@ -92,6 +95,28 @@ describe("config check", () => {
     expect(printed).toMatch(/one node of a dies, running it +511 ms +the rest goes on alone\n/)
     expect(printed).toContain("fits the Workers free plan (a day: 100,000 requests, 100,000 rows written")
     expect(printed).toContain("$5.06")
+  })
+
+  it("says with --resources what this machine lacks to run them, and status 1", async () => {
+    const { directory } = await node()
+    const file = join(directory, "cluster.toml")
+    const more = `[[service]]\nname = "ledger"
+[[service.resource]]\nkind = "command"\nname = "d"\nstart = ["/bin/sh"]\nstop = ["/no/such"]\nmonitor = ["/bin/sh"]
+[[service.resource]]\nkind = "ocf"\nname = "db"\nagent = "ocf:none:Such"
+[[service.resource]]\nkind = "systemd"\nname = "u"\nunit = "no-such-unit-of-ours.service"\n`
+    writeFileSync(file, `${readFileSync(file, "utf8")}\n${more}`)
+    const { printed, result } = await run(config, ["check", file, "--resources"])
+    expect(result).toBe(1)
+    expect(printed).toContain("service ledger, resource d: /no/such cannot be run\n")
+    expect(printed).toContain("resource db: ocf:none:Such: /usr/lib/ocf/resource.d/none/Such is not there")
+    expect(printed).toMatch(/resource u: .*(no such unit|cannot be run)/)
+  })
+
+  it("says with --resources that nothing is missing", async () => {
+    const { directory } = await node()
+    const { printed, result } = await run(config, ["check", join(directory, "cluster.toml"), "--resources"])
+    expect(printed).toContain("this machine can run every resource")
+    expect(result).toBe(0)
   })
 
   it("gives every error with its line, and status 2", async () => {

@@ -1,15 +1,27 @@
 // What the tests of the host share: a directory of their own, a small cluster, and waiting without sleeping long.
 
-import { mkdtempSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { onTestFinished } from "vitest"
 import { monotonicNow } from "../../../node-agent/host/clock.ts"
-import type { ClusterConfig, CommandResource } from "../../../protocol/cluster.ts"
+import { readActivation } from "../../../node-agent/host/control/activation-file.ts"
+import type { ControlEvent } from "../../../node-agent/host/control/messages.ts"
+import { ServiceRunner } from "../../../node-agent/host/control/service.ts"
+import type { ClusterConfig, CommandResource, ResourceConfig } from "../../../protocol/cluster.ts"
 import { parseConfig } from "../../../protocol/config.ts"
 import type { Summary } from "../../../protocol/summaries.ts"
-import { after, type Instant, incarnation, millis, nodeId, siteId } from "../../../protocol/units.ts"
+import {
+  after,
+  type Instant,
+  incarnation,
+  millis,
+  nodeId,
+  serviceName,
+  siteId,
+  ticketName,
+} from "../../../protocol/units.ts"
 
 /** Removed when the test has finished. */
 export function temporaryDirectory(): string {
@@ -88,5 +100,46 @@ export function summaryOf(counter: number): Summary {
     events: [],
     highest: [],
     claims: [],
+  }
+}
+
+export const ledger = serviceName("ledger")
+
+/** One service of these resources, outside an agent: what it did is told and noted. */
+export function serviceOf(resources: (directory: string) => readonly ResourceConfig[]) {
+  const directory = temporaryDirectory()
+  const events: ControlEvent[] = []
+  const printed: string[] = []
+  const runner = new ServiceRunner({
+    service: {
+      name: ledger,
+      ticket: ticketName("main"),
+      nodes: [nodeId(1)],
+      mode: "automatic",
+      proof: { kind: "operator" },
+      resources: resources(directory),
+    },
+    runtimeDirectory: directory,
+    environment: {
+      QUORUMBEAT_SERVICE: ledger,
+      QUORUMBEAT_LEASE_FILE: join(directory, "ledger.lease"),
+    },
+    printed: (_service, resource, text) => printed.push(`${resource}: ${text}`),
+    emit: (event) => events.push(event),
+  })
+  const outcome = (operation: number) =>
+    eventually(() => events.find((event) => "operation" in event && event.operation === operation), 10_000)
+  const notes = (): readonly string[] =>
+    existsSync(join(directory, "notes"))
+      ? readFileSync(join(directory, "notes"), "utf8").trim().split("\n")
+      : []
+  return {
+    runner: Object.assign(runner, { directory }),
+    directory,
+    events,
+    printed,
+    outcome,
+    notes,
+    note: () => readActivation(directory, ledger),
   }
 }

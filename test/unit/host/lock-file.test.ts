@@ -3,7 +3,7 @@ import { once } from "node:events"
 import { closeSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { takeLock } from "../../../node-agent/host/lock-file.ts"
+import { lockFileName, takeLock } from "../../../node-agent/host/lock-file.ts"
 import { temporaryDirectory } from "./fixtures.ts"
 
 const lockModule = join(import.meta.dirname, "../../../node-agent/host/lock-file.ts")
@@ -12,7 +12,7 @@ describe("the lock", () => {
   it("is held by one process, which can be named", async () => {
     const directory = temporaryDirectory()
     const { child } = await holder(directory, "setInterval(() => {}, 1000)")
-    expect(takeLock(directory, 0)).toEqual({ kind: "held", holder: String(child.pid) })
+    expect(takeLock(join(directory, lockFileName), 0)).toEqual({ kind: "held", holder: String(child.pid) })
   })
 
   it("ends with a process that is killed", async () => {
@@ -20,7 +20,7 @@ describe("the lock", () => {
     const { child } = await holder(directory, "setInterval(() => {}, 1000)")
     child.kill("SIGKILL")
     await once(child, "exit")
-    const lock = takeLock(directory, 0)
+    const lock = takeLock(join(directory, lockFileName), 0)
     expect(lock.kind).toBe("locked")
     if (lock.kind === "locked") closeSync(lock.descriptor)
   })
@@ -37,13 +37,13 @@ describe("the lock", () => {
     const heirPid = Number(words[1])
     child.kill("SIGKILL")
     await once(child, "exit")
-    expect(takeLock(directory, 0).kind).toBe("held")
+    expect(takeLock(join(directory, lockFileName), 0).kind).toBe("held")
     process.kill(heirPid, "SIGKILL")
-    expect(takeLock(directory, 5).kind).toBe("locked")
+    expect(takeLock(join(directory, lockFileName), 5).kind).toBe("locked")
   })
 
   it("in a directory that is not there is an error with the path", () => {
-    const lock = takeLock(join(temporaryDirectory(), "none"), 0)
+    const lock = takeLock(join(temporaryDirectory(), "none", lockFileName), 0)
     expect(lock).toMatchObject({ kind: "failed", reason: expect.stringContaining("none") })
   })
 })
@@ -52,7 +52,7 @@ describe("the lock", () => {
 async function holder(directory: string, script: string) {
   const program = `
     const { takeLock } = await import(${JSON.stringify(lockModule)})
-    const lock = takeLock(${JSON.stringify(directory)}, 0)
+    const lock = takeLock(${JSON.stringify(join(directory, lockFileName))}, 0)
     console.log(lock.kind)
     ${script}`
   const child = spawn(process.execPath, ["--input-type=module", "-e", program], {

@@ -19,6 +19,7 @@ const urlExpected =
   "expected an https:// address of at most 1024 characters without user, query or fragment (http:// only to the machine itself)"
 const addressExpected = (port: number) =>
   `expected a literal IPv4 or IPv6 address of one host, as 10.0.0.1:${port} or [fd00::1]:${port}`
+const kindExpected = 'expected "command" or "ocf" or "systemd"'
 const commandExpected = "expected 1 to 64 strings, the program and its arguments"
 
 const first = ["service", 0, "resource", 0] as const
@@ -153,8 +154,8 @@ const shapes: readonly Refusal[] = [
     value: undefined,
     message: "missing, expected 1 to 16 [[service.resource]] tables",
   },
-  { path: [...first, "kind"], value: undefined, message: 'missing, expected "command"' },
-  { path: [...first, "kind"], value: "systemd", message: 'found "systemd", expected "command"' },
+  { path: [...first, "kind"], value: undefined, message: `missing, ${kindExpected}` },
+  { path: [...first, "kind"], value: "lsb", message: `found "lsb", ${kindExpected}` },
   { path: [...first, "start"], value: undefined, message: `missing, ${commandExpected}` },
   { path: [...first, "stop"], value: "/usr/bin/stop", message: `found "/usr/bin/stop", ${commandExpected}` },
   {

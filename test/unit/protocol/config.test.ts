@@ -168,7 +168,7 @@ describe("[C9] completed", () => {
     )
     expect(config.sites[0]?.witnessUrl).toBe("https://proxy.example.net/to/witness")
     expect(config.services[0]?.proof).toEqual({ kind: "self-lease", margin: 50 })
-    expect(config.services[0]?.resources[0]?.environment).toEqual({ LANG: "C", __proto__x: "" })
+    expect(config.services[0]?.resources[0]).toMatchObject({ environment: { LANG: "C", __proto__x: "" } })
   })
 
   test("nodes ascend by id; sites, tickets and services by name; tickets keep their order of choice", () => {

@@ -5,7 +5,9 @@
  */
 import type { ResourceConfig } from "../../../../protocol/cluster.ts"
 import type { Instant } from "../../../../protocol/units.ts"
-import { CommandResource } from "./command.ts"
+import { createCommand } from "./command.ts"
+import { createOcf } from "./ocf.ts"
+import { SystemdResource } from "./systemd.ts"
 
 export interface Resource {
   readonly config: ResourceConfig
@@ -49,6 +51,15 @@ export interface ResourceContext {
 export function createResource(config: ResourceConfig, context: ResourceContext): Resource {
   switch (config.kind) {
     case "command":
-      return new CommandResource(config, context)
+      return createCommand(config, context)
+    case "ocf":
+      return createOcf(config, context)
+    case "systemd":
+      return new SystemdResource(config, context)
   }
+}
+
+/** An action that fails before it begins. */
+export function failed(reason: string): Action {
+  return { failure: Promise.resolve(reason), cancel: () => undefined }
 }

@@ -1,16 +1,11 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { monotonicNow } from "../../../../node-agent/host/clock.ts"
 import { readActivation, writeActivation } from "../../../../node-agent/host/control/activation-file.ts"
-import type { ControlEvent } from "../../../../node-agent/host/control/messages.ts"
-import { ServiceRunner } from "../../../../node-agent/host/control/service.ts"
 import { LeaseFiles, readLease } from "../../../../node-agent/host/lease-file.ts"
-import type { CommandResource } from "../../../../protocol/cluster.ts"
-import { millis, nodeId, serviceName, ticketName } from "../../../../protocol/units.ts"
-import { eventually, inMilliseconds, shellResource, temporaryDirectory } from "../fixtures.ts"
-
-const ledger = serviceName("ledger")
+import { millis } from "../../../../protocol/units.ts"
+import { eventually, inMilliseconds, ledger, serviceOf, shellResource } from "../fixtures.ts"
 
 describe("a service", () => {
   it("starts its resources in order and stops them in reverse", async () => {
@@ -277,43 +272,5 @@ function isAlive(pid: number): boolean {
     return !/^\d+ \(.*\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
   } catch {
     return false
-  }
-}
-
-function serviceOf(resources: (directory: string) => readonly CommandResource[]) {
-  const directory = temporaryDirectory()
-  const events: ControlEvent[] = []
-  const printed: string[] = []
-  const runner = new ServiceRunner({
-    service: {
-      name: ledger,
-      ticket: ticketName("main"),
-      nodes: [nodeId(1)],
-      mode: "automatic",
-      proof: { kind: "operator" },
-      resources: resources(directory),
-    },
-    runtimeDirectory: directory,
-    environment: {
-      QUORUMBEAT_SERVICE: ledger,
-      QUORUMBEAT_LEASE_FILE: join(directory, "ledger.lease"),
-    },
-    printed: (_service, resource, text) => printed.push(`${resource}: ${text}`),
-    emit: (event) => events.push(event),
-  })
-  const outcome = (operation: number) =>
-    eventually(() => events.find((event) => "operation" in event && event.operation === operation), 10_000)
-  const notes = (): readonly string[] =>
-    existsSync(join(directory, "notes"))
-      ? readFileSync(join(directory, "notes"), "utf8").trim().split("\n")
-      : []
-  return {
-    runner: Object.assign(runner, { directory }),
-    directory,
-    events,
-    printed,
-    outcome,
-    notes,
-    note: () => readActivation(directory, ledger),
   }
 }
