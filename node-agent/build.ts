@@ -31,7 +31,7 @@ export interface Bundle {
   readonly gzipBytes: number
 }
 
-/** Writes `quorumbeat.js` and `witness.js` into `outdir`. Throws, naming the cause, when either cannot be built. */
+/** Writes `quorumbeat.js`, `simulation.js` and `witness.js` into `outdir`. Throws, naming the cause, when either cannot be built. */
 export async function build(options: BuildOptions): Promise<readonly Bundle[]> {
   const outdir = isAbsolute(options.outdir) ? options.outdir : join(root, options.outdir)
   const patcher = new Patcher(options.patches ?? [])
@@ -43,8 +43,15 @@ export async function build(options: BuildOptions): Promise<readonly Bundle[]> {
     // What is native stays an installed package: workerd, a program, and koffi, which brings a library for each platform.
     external: ["workerd", "koffi"],
     banner: { js: agentBanner },
+    plugins: [simulationApart],
   })
   await chmod(agent.path, 0o755)
+  const simulation = await bundle(patcher, {
+    entryPoints: [join(root, "node-agent/simulation/what-if.ts")],
+    outfile: join(outdir, "simulation.js"),
+    platform: "node",
+    target: "node24",
+  })
   const witness = await bundle(patcher, {
     entryPoints: [join(root, "worker/index.ts")],
     outfile: join(outdir, "witness.js"),
@@ -56,7 +63,17 @@ export async function build(options: BuildOptions): Promise<readonly Bundle[]> {
     minify: true,
   })
   patcher.assertAllUsed()
-  return [agent, witness]
+  return [agent, simulation, witness]
+}
+
+/** The simulation is a file of its own, which `quorumbeat simulate` loads: the agent does not carry it. */
+const simulationApart: esbuild.Plugin = {
+  name: "simulation-apart",
+  setup: (pluginBuild) => {
+    pluginBuild.onResolve({ filter: /\/simulation\/what-if\.ts$/ }, ({ kind }) =>
+      kind === "dynamic-import" ? { path: "./simulation.js", external: true } : undefined,
+    )
+  },
 }
 
 const root = resolve(import.meta.dirname, "..")
@@ -79,8 +96,8 @@ async function bundle(
     charset: "utf8",
     legalComments: "none",
     logLevel: "silent",
-    plugins: [patcher.plugin],
     ...options,
+    plugins: [patcher.plugin, ...(options.plugins ?? [])],
   })
   const content = await readFile(options.outfile)
   return { path: options.outfile, bytes: content.length, gzipBytes: gzipSync(content, { level: 9 }).length }

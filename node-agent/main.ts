@@ -8,6 +8,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   init: async () => (await import("./cli/init.ts")).init,
   keygen: async () => (await import("./cli/keygen.ts")).keygen,
   config: async () => (await import("./cli/config.ts")).config,
+  simulate: async () => (await import("./cli/simulate.ts")).simulate,
   agent: async () => (await import("./cli/agent.ts")).agent,
   status: async () => (await import("./cli/status.ts")).status,
   service: async () => (await import("./cli/service.ts")).service,
