@@ -37,6 +37,17 @@ export interface Timings {
   readonly summaryInterval: Millis
 }
 
+/** From where on a link counts as suspect. */
+export interface LinkThresholds {
+  readonly jitter: Millis
+  /** From here on it is critical. */
+  readonly jitterCritical: Millis
+  /** Share of frames lost, in millionths. */
+  readonly lossPpm: number
+  /** Round trip. */
+  readonly rtt: Millis
+}
+
 export type SplitPolicy = "split" | "last-man-standing"
 
 export interface SiteConfig {
@@ -145,6 +156,8 @@ export interface ClusterConfig {
   readonly version: number
   readonly profile: ProfileName
   readonly timings: Timings
+  /** `undefined`: those of `profiles.ts`. */
+  readonly links: LinkThresholds | undefined
   readonly sites: readonly SiteConfig[]
   /** Ascending by id. */
   readonly nodes: readonly NodeConfig[]

@@ -1,3 +1,5 @@
+import { linksMax } from "./frame.ts"
+
 /** How much a cluster may have: enough for what it is made for, little enough for one token and one row to carry. */
 export const bounds = {
   /** Two full sites, or fifteen of four. */
@@ -9,7 +11,9 @@ export const bounds = {
   tickets: 16,
   /** Each has its state in every node's health entry, and those share the token. */
   services: 32,
-  links: 8,
+  links: linksMax,
+  /** As far as jitter is told on the wire. */
+  linkFigure: 4_000,
   resources: 16,
   arguments: 64,
   variables: 64,

@@ -17,6 +17,7 @@ export function checkDraft(draft: Draft): void {
   checkSites(draft)
   checkAddresses(draft)
   checkProofs(draft)
+  checkLinkThresholds(draft)
   checkTimings(draft)
 }
 
@@ -283,6 +284,16 @@ function checkProofs(draft: Draft): void {
       )
     }
   }
+}
+
+function checkLinkThresholds({ links }: Draft): void {
+  if (links?.jitter === undefined || links.jitterCritical === undefined) return
+  if (links.jitter <= links.jitterCritical) return
+  refuse(
+    links.table,
+    has(links.table, "jitter_critical_ms") ? "jitter_critical_ms" : "jitter_ms",
+    `[C11] found jitter_ms = ${links.jitter} and jitter_critical_ms = ${links.jitterCritical}, expected the critical one not below the other`,
+  )
 }
 
 function checkTimings(draft: Draft): void {

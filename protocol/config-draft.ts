@@ -16,7 +16,8 @@ import {
 } from "./config-leaves.ts"
 import { has, list, openTable, optional, required, type Table, tables } from "./config-reader.ts"
 import { type ResourceDraft, readResources } from "./config-resources.ts"
-import { defaults } from "./profiles.ts"
+import { lossMax } from "./frame.ts"
+import { defaults, linkThresholds } from "./profiles.ts"
 import { timingKeys } from "./timings.ts"
 
 export interface Draft {
@@ -25,6 +26,7 @@ export interface Draft {
   readonly version: number | undefined
   readonly profile: ProfileName | undefined
   readonly timings: TimingsDraft
+  readonly links: LinksDraft | undefined
   readonly witness: WitnessDraft | undefined
   readonly sites: readonly SiteDraft[]
   readonly nodes: readonly NodeDraft[]
@@ -38,6 +40,14 @@ export interface TimingsDraft {
   readonly written: ReadonlyMap<string, number>
   /** Keys with a value that could not be used. */
   readonly unusable: ReadonlySet<string>
+}
+
+export interface LinksDraft {
+  readonly table: Table
+  readonly jitter: number | undefined
+  readonly jitterCritical: number | undefined
+  readonly lossPpm: number | undefined
+  readonly rtt: number | undefined
 }
 
 export interface WitnessDraft {
@@ -89,6 +99,7 @@ export const topKeys = [
   "version",
   "profile",
   "timings",
+  "links",
   "witness",
   "site",
   "node",
@@ -105,6 +116,7 @@ export function readDraft(table: Table): Draft {
     version: required(table, "version", integer(1, bounds.version)),
     profile: optional(table, "profile", oneOf("industrial", "energy", "relaxed"), defaults.profile),
     timings: readTimings(table),
+    links: readLinks(table),
     witness: readWitness(table),
     sites: many("site", siteKeys, 1, bounds.sites).map(readSite),
     nodes: many("node", nodeKeys, 1, bounds.nodes).map(readNode),
@@ -126,6 +138,23 @@ function readTimings(top: Table): TimingsDraft {
     else written.set(key, value)
   }
   return { table, written, unusable }
+}
+
+const linkKeys = ["jitter_ms", "jitter_critical_ms", "loss_ppm", "rtt_ms"]
+
+function readLinks(top: Table): LinksDraft | undefined {
+  if (!has(top, "links")) return undefined
+  const table = openTable(top.fields.links, ["links"], linkKeys, top.errors)
+  if (table === undefined) return undefined
+  const figure = (key: string, max: number, otherwise: number) =>
+    optional(table, key, integer(1, max), otherwise)
+  return {
+    table,
+    jitter: figure("jitter_ms", bounds.linkFigure, linkThresholds.jitter),
+    jitterCritical: figure("jitter_critical_ms", bounds.linkFigure, linkThresholds.jitterCritical),
+    lossPpm: figure("loss_ppm", lossMax, linkThresholds.lossPpm),
+    rtt: figure("rtt_ms", bounds.linkFigure, linkThresholds.rtt),
+  }
 }
 
 function readWitness(top: Table): WitnessDraft | undefined {

@@ -14,6 +14,7 @@ import { assert } from "./assert.ts"
 import { canonicalJson } from "./canonical.ts"
 import type {
   ClusterConfig,
+  LinkThresholds,
   NodeConfig,
   ServiceConfig,
   SiteConfig,
@@ -23,6 +24,7 @@ import type {
 import { checkDraft, nodesOfTicket } from "./config-checks.ts"
 import {
   type Draft,
+  type LinksDraft,
   type NodeDraft,
   readDraft,
   type ServiceDraft,
@@ -31,7 +33,7 @@ import {
   type WitnessDraft,
 } from "./config-draft.ts"
 import { type ConfigError, openTable } from "./config-reader.ts"
-import { defaults, profiles } from "./profiles.ts"
+import { defaults, linkThresholds, profiles } from "./profiles.ts"
 import { err, ok, type Result } from "./result.ts"
 import { timingsFrom } from "./timings.ts"
 import { millis, type NodeId, nodeId, serviceName, siteId, ticketName } from "./units.ts"
@@ -69,12 +71,24 @@ function complete(draft: Draft): Completed {
     version: sure(draft.version),
     profile,
     timings: timingsFrom(profiles[profile], draft.timings.written),
+    links: draft.links === undefined ? undefined : completeLinks(draft.links),
     sites: draft.sites.map((site) => completeSite(site, draft)).sort(byName),
     nodes: draft.nodes.map(completeNode).sort((a, b) => a.id - b.id),
     witness: draft.witness === undefined ? undefined : completeWitness(draft.witness),
     tickets: completeTickets(draft).sort(byName),
     services: draft.services.map((service) => completeService(service, draft)).sort(byName),
   }
+}
+
+/** Written-out defaults are none: they must not change the checksum. */
+function completeLinks(links: LinksDraft): LinkThresholds | undefined {
+  const thresholds = {
+    jitter: millis(sure(links.jitter)),
+    jitterCritical: millis(sure(links.jitterCritical)),
+    lossPpm: sure(links.lossPpm),
+    rtt: millis(sure(links.rtt)),
+  }
+  return canonicalJson(thresholds) === canonicalJson(linkThresholds) ? undefined : thresholds
 }
 
 function completeSite(site: SiteDraft, draft: Draft): SiteConfig {

@@ -10,6 +10,12 @@ export const datagramBytesMax = 1200
 /** Header (32) and tag (16) taken off: what a sealed body may hold. */
 export const bodyBytesMax = datagramBytesMax - 48
 
+/** Ring links of one node. */
+export const linksMax = 8
+
+/** Everything: a share in millionths. */
+export const lossMax = 1_000_000
+
 /**
  * Bounds of every list. `...Bytes` of the four lists of a token count encoded bytes, each entry's own framing included
  * (`tokenLists` in `token-frame.ts` has the sizes, `fitting` takes what fits). With the token's 37 fixed bytes the four add up
@@ -106,11 +112,35 @@ export interface TokenWantedFrame {
   readonly ring: RingId
 }
 
-/** "Are you there?": sent to the predecessor when the token is overdue, and on idle links. Answered with the same id. */
+/** "Are you there?": to the predecessor when the token is overdue, and to nodes off the ring. Answered with the same id. */
 export interface ProbeFrame {
   readonly kind: "probe" | "probe-ack"
   readonly id: number
 }
+
+/**
+ * "Does this link carry both ways, and how well?" Goes over one link alone and is answered over the same. With it each
+ * side tells what it sent there and what it makes of the other's direction (SPEC LN).
+ */
+export interface LinkProbeFrame {
+  readonly kind: "link-probe" | "link-answer"
+  readonly id: number
+  /** The link it is sent over, from 0: told apart from where it arrives, should two networks be one. */
+  readonly link: number
+  /** Frames that the sender has sent to the receiver over this link since it started, this one included. */
+  readonly sent: number
+  readonly report: LinkReport
+}
+
+/** What the sender of it measures of the frames that reach it over one link. */
+export interface LinkReport {
+  readonly state: LinkState
+  /** Share of frames lost, in millionths. */
+  readonly loss: number
+  readonly jitter: Millis
+}
+
+export type LinkState = "up" | "suspect" | "down"
 
 export interface PeerIncarnation {
   readonly node: NodeId
@@ -158,6 +188,7 @@ export type Frame =
   | TokenAckFrame
   | TokenWantedFrame
   | ProbeFrame
+  | LinkProbeFrame
   | JoinFrame
   | CommitFrame
   | CommitAckFrame

@@ -16,20 +16,26 @@
  *   7 commit         ring, committed u8, members n u8 x ( node u16, incarnation u32 )
  *   8 commit-ack     ring, committed u8
  *   9 site           length u16, text
+ *   11 link-probe    id u32, link u8, sent u48, state u8 (0 up, 1 suspect, 2 down), loss u32, jitter u16
+ *   12 link-answer   the same
  *
  *   ring             sequence u48, representative u16, incarnation u32
+ *   jitter           sixteenths of a millisecond, up to 4.1 s
  *   name             length u8 (1 and up), printable ASCII; so are payloads and texts
  *   remaining        sixteenths of a millisecond, rounded DOWN and capped at 2^32 - 1 (74 hours): a right never grows
  *                    on its way, and being a binary fraction it does not shrink further when it is passed on
  */
 import { assert, never } from "./assert.ts"
-import { ByteReader, ByteWriter, type ParseFault } from "./bytes.ts"
+import { ByteReader, ByteWriter, type ParseFault, u16Max } from "./bytes.ts"
 import {
   bodyBytesMax,
   type CommitFrame,
   type Frame,
   frameLimits,
   type JoinFrame,
+  type LinkProbeFrame,
+  linksMax,
+  lossMax,
   type PeerIncarnation,
 } from "./frame.ts"
 import {
@@ -47,7 +53,7 @@ import {
 } from "./frame-fields.ts"
 import { err, type Result } from "./result.ts"
 import { readToken, writeToken } from "./token-frame.ts"
-import type { NodeId } from "./units.ts"
+import { millis, type NodeId } from "./units.ts"
 
 export type FrameError = ParseFault
 
@@ -69,7 +75,7 @@ export function decodeFrame(bytes: Uint8Array): Result<Frame, FrameError> {
 }
 
 /** A kind's code on the wire is its place here, from 1. */
-const kinds: readonly Frame["kind"][] = [
+const kinds: readonly (Frame["kind"] | undefined)[] = [
   "token",
   "token-ack",
   "token-wanted",
@@ -79,6 +85,9 @@ const kinds: readonly Frame["kind"][] = [
   "commit",
   "commit-ack",
   "site",
+  undefined,
+  "link-probe",
+  "link-answer",
 ]
 
 function writeFields(writer: ByteWriter, frame: Frame): void {
@@ -96,6 +105,10 @@ function writeFields(writer: ByteWriter, frame: Frame): void {
     case "probe":
     case "probe-ack":
       writer.u32(frame.id)
+      break
+    case "link-probe":
+    case "link-answer":
+      writeLinkProbe(writer, frame)
       break
     case "join":
       writeJoin(writer, frame)
@@ -127,6 +140,9 @@ function readFields(reader: ByteReader, kind: Frame["kind"]): Frame {
     case "probe":
     case "probe-ack":
       return { kind, id: reader.u32() }
+    case "link-probe":
+    case "link-answer":
+      return readLinkProbe(reader, kind)
     case "join":
       return readJoin(reader)
     case "commit":
@@ -138,6 +154,31 @@ function readFields(reader: ByteReader, kind: Frame["kind"]): Frame {
     default:
       return never(kind)
   }
+}
+
+// --- links ---
+
+const linkStates = ["up", "suspect", "down"] as const
+const jitterUnits = 16
+
+function writeLinkProbe(writer: ByteWriter, frame: LinkProbeFrame): void {
+  assert(frame.link < linksMax, "a node has a bounded number of links")
+  const { state, loss, jitter } = frame.report
+  writer.u32(frame.id)
+  writer.u8(frame.link)
+  writer.u48(frame.sent)
+  writer.u8(linkStates.indexOf(state))
+  writer.u32(Math.min(Math.max(Math.round(loss), 0), lossMax))
+  writer.u16(Math.min(Math.round(jitter * jitterUnits), u16Max))
+}
+
+function readLinkProbe(reader: ByteReader, kind: LinkProbeFrame["kind"]): LinkProbeFrame {
+  const id = reader.u32()
+  const link = reader.within(reader.u8(), 0, linksMax - 1)
+  const sent = reader.u48()
+  const state = linkStates[reader.within(reader.u8(), 0, linkStates.length - 1)] ?? "down"
+  const loss = reader.within(reader.u32(), 0, lossMax)
+  return { kind, id, link, sent, report: { state, loss, jitter: millis(reader.u16() / jitterUnits) } }
 }
 
 // --- membership ---

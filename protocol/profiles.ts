@@ -3,7 +3,7 @@
  * assumed about a service that does not say. Nothing has a default anywhere else. The inequalities that the timings
  * satisfy are in `timings.ts` (SPEC T); figures on lateness were measured on a loaded two-processor guest.
  */
-import type { ProfileName, Timings } from "./cluster.ts"
+import type { LinkThresholds, ProfileName, Timings } from "./cluster.ts"
 import { millis } from "./units.ts"
 
 /** Leases between sites and at the witness run at Internet speed, whatever the ring does. */
@@ -81,6 +81,18 @@ export const profiles: Readonly<Record<ProfileName, Timings>> = {
     gatherWait: millis(500),
     ...betweenSites,
   },
+}
+
+/** What people are told of; no timing follows from it. */
+export const linkThresholds: LinkThresholds = {
+  /** 5 ms: a switched network has tenths; beyond it something queues. */
+  jitter: millis(5),
+  /** 10 ms: the `pass_ms` of the default profile for a whole round. */
+  jitterCritical: millis(10),
+  /** 0.1 %: a sound cable loses nothing. */
+  lossPpm: 1_000,
+  /** 50 ms: the default `retransmit_ms`; a slower link answers when it has been asked again already. */
+  rtt: millis(50),
 }
 
 export const defaults = {

@@ -15,6 +15,7 @@ export function formatStatus(answer: StatusAnswer): string {
     ...rightsLines(status),
     "",
     ...peersTable(status),
+    ...linksTable(status),
     ...sitesTable(status),
     ...servicesTable(status),
     ...eventLines(status),
@@ -96,6 +97,24 @@ function peersTable({ peers }: NodeStatus): readonly string[] {
     peer.configuration_agrees === false ? "DIFFERS" : "",
   ])
   return table(["NODE", "SITE", "STATE", "HEARD", "CPU", "MEMORY", "CLOCK", "LATENESS", "UPLINK", ""], rows)
+}
+
+/** Jitter and loss of what comes in, then of what goes out. */
+function linksTable({ peers }: NodeStatus): readonly string[] {
+  const rows = peers.flatMap((peer) =>
+    peer.links.map((link) => [
+      peer.name,
+      String(link.link),
+      link.state,
+      ago(link.in.heard_ms),
+      link.rtt_ms === undefined ? "-" : `${link.rtt_ms} ms`,
+      `${link.in.jitter_ms} / ${link.out?.jitter_ms ?? "-"} ms`,
+      `${link.in.loss_percent} / ${link.out?.loss_percent ?? "-"} %`,
+      link.reason ?? "",
+    ]),
+  )
+  if (rows.length === 0) return []
+  return table(["NODE", "LINK", "STATE", "HEARD", "RTT", "JITTER", "LOSS", ""], rows)
 }
 
 function sitesTable({ sites }: NodeStatus): readonly string[] {

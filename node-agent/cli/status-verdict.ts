@@ -38,6 +38,13 @@ function degradations(status: StatusAnswer["status"]): readonly string[] {
     ...(configuration.agreed ? [] : ["the nodes' configurations differ"]),
     ...(witnessIsFine ? [] : [`the witness is ${witness.state}`]),
     ...peers.filter((peer) => peer.state !== "alive").map((peer) => `node ${peer.name} is ${peer.state}`),
+    ...peers
+      .filter((peer) => peer.state === "alive")
+      .flatMap((peer) =>
+        peer.links
+          .filter(({ state }) => state === "down")
+          .map(({ link }) => `link ${link} to ${peer.name} is down`),
+      ),
     ...sites.filter((site) => site.state === "silent").map((site) => `site ${site.name} is silent`),
     ...services
       .filter((service) => ["blocked", "failed"].includes(service.state))

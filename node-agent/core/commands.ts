@@ -55,7 +55,7 @@ function inOwnTerms(node: NodeState, command: OperatorCommand): OperatorCommand 
       return { kind: "ticket-move", ticket: service.ticket, to: target.site }
   }
   if (command.kind === "fence-confirm") {
-    const known = node.peers.get(command.node)?.incarnation ?? assignedIncarnation(node, command.node)
+    const known = node.links.peers.get(command.node)?.incarnation ?? assignedIncarnation(node, command.node)
     const mandates = [...node.tickets.values()].map(({ ticket, epoch }) => ({ ticket, epoch }))
     return { ...command, incarnation: known, mandates }
   }

@@ -5,6 +5,7 @@
 import type { OrderedMessage } from "../../protocol/frame.ts"
 import { afterAssignment, afterRevocation, notePhase } from "./activations.ts"
 import { acknowledge, afterCommandDelivered, reorderCommands } from "./commands.ts"
+import { onEventDelivered } from "./event-relay.ts"
 import { installView } from "./install.ts"
 import { announceRelease } from "./mandate.ts"
 import { enterGather } from "./membership.ts"
@@ -84,6 +85,8 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
       return adoptPin(turn, value.witness)
     case "accept":
       return adoptStranger(turn, value.witness, value.wait)
+    case "event":
+      return onEventDelivered(turn, message.origin, value.event)
     case "departing":
       return noteDeparting(turn, message.origin)
     case "departed":

@@ -1,9 +1,10 @@
 /**
  * Who failed (SPEC R3, R4): the successor that does not acknowledge the token, the predecessor that does not answer while
- * the token is overdue, and, behind both, the token lost altogether. A node whose own loop was late suspects itself
- * first: it sends once more before it accuses.
+ * the token is overdue, and, behind both, the token lost altogether. A node that was late suspects itself first
+ * (`local-health.ts`).
  */
-import { after, earliest, elapsed, type Instant, millis, type NodeId } from "../../protocol/units.ts"
+import { after, earliest, type Instant, millis, type NodeId } from "../../protocol/units.ts"
+import { mayAccuse } from "./local-health.ts"
 import { enterGather } from "./membership.ts"
 import { predecessor, successor } from "./ring.ts"
 import type { NodeState, Ring } from "./state.ts"
@@ -41,13 +42,6 @@ function watchSuccessor(turn: Turn): void {
   const next = after(now, node.config.timings.retransmit)
   node.ring = { ...ring, outstanding: { token, sendings: sendings + 1, nextAt: next } }
   send(turn, to, token)
-}
-
-/** `misses` sendings without an answer, the last wait not spoilt by this node's own lateness. */
-function mayAccuse(turn: Turn, sendings: number, deadline: Instant): boolean {
-  const { misses, lateness } = turn.node.config.timings
-  const late = elapsed(deadline, turn.now) > lateness
-  return sendings >= misses + (late ? 1 : 0)
 }
 
 function watchPredecessor(turn: Turn): void {

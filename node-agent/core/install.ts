@@ -8,6 +8,7 @@ import { majority, siteLayout, viewStanding, votesOf } from "../../protocol/vote
 import { reconcileActivations } from "./activations.ts"
 import { reorderCommands } from "./commands.ts"
 import { activationInstant, mergeDebts } from "./debts.ts"
+import { beginLooks } from "./links.ts"
 import { enterGather } from "./membership.ts"
 import { parseMessage } from "./messages.ts"
 import { applyOrdered, compareNumbers, sameView, withPhase } from "./ordered.ts"
@@ -40,6 +41,7 @@ export function installView(turn: Turn, seq: number): void {
   node.left = undefined
   node.ring = { ...ring, reports: new Map() }
   node.membership = { kind: "operational", since: now }
+  beginLooks(node, now)
   if (node.view.standing.kind === "needs-witness") node.witness = { ...node.witness, urgent: true }
   log(turn, "info", "view-installed", {
     ring: ringKey(ring.id),

@@ -25,6 +25,7 @@ import {
 import { votesOf } from "../../protocol/votes.ts"
 import { debtOfRing, stillRunning } from "./debts.ts"
 import { agreed, ascending, proposalOf } from "./gather.ts"
+import { mayAccuse } from "./local-health.ts"
 import { parseMessage } from "./messages.ts"
 import { heardNow, holdOff, isHeldOff, noteJoined, reachableOutsiders } from "./peers.ts"
 import { pledgeRecovered } from "./pledges.ts"
@@ -322,7 +323,7 @@ export function driveCommit(turn: Turn): void {
     return
   }
   if (sending.nextAt > now) return
-  if (sending.sendings >= node.config.timings.misses) {
+  if (sending.sendings > 0 && mayAccuse(turn, sending.sendings, sending.nextAt)) {
     enterGather(turn, "commit-unanswered", sending.to)
     return
   }

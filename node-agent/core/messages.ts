@@ -3,6 +3,7 @@
  * on the wire; a payload that does not parse is dropped and counted, by every member alike.
  */
 import { err, ok, type Result } from "../../protocol/result.ts"
+import type { ReportedEvent } from "../../protocol/summaries.ts"
 import type { Epoch, Incarnation, Millis, NodeId, ServiceName, SiteId, Ticket } from "../../protocol/units.ts"
 import type { OperatorCommand } from "./events.ts"
 import { asciiJson, parseShaped } from "./shaped.ts"
@@ -64,6 +65,8 @@ export type Message =
   | { readonly kind: "pin"; readonly witness: string }
   /** An operator accepted another object: believed by all members, claimed from only after `wait` (SPEC W6). */
   | { readonly kind: "accept"; readonly witness: string; readonly wait: Millis }
+  /** Something for people that happened on the origin; changes nothing (SPEC LN10). */
+  | { readonly kind: "event"; readonly event: ReportedEvent }
   /** The origin is about to leave and wants its services moved. */
   | { readonly kind: "departing" }
   /** The origin runs nothing, exercises nothing on this ring any more, and leaves now. */
@@ -108,6 +111,7 @@ const kinds: Readonly<
   recorded: { node: "number", number: "number" },
   pin: { witness: "string" },
   accept: { witness: "string", wait: "number" },
+  event: { event: "object" },
   departing: {},
   departed: {},
   coordinator: { node: "number" },

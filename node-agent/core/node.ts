@@ -22,7 +22,10 @@ import { coordinate, nextCoordination } from "./coordinator.ts"
 import { departed, leave, nextLeaveWork } from "./departure.ts"
 import { nextWatch, onRingProbeAnswered, ringProbeBase, watchRing } from "./detector.ts"
 import type { NodeEffect } from "./effects.ts"
-import type { NodeEvent } from "./events.ts"
+import { relayEvents } from "./event-relay.ts"
+import type { LinkId, NodeEvent } from "./events.ts"
+import { nextLinkWork, noteArrival, onLinkFrame, tickLinks } from "./links.ts"
+import { waitAnewIfLate } from "./local-health.ts"
 import { trackMandates } from "./mandate.ts"
 import {
   considerOutsiders,
@@ -35,7 +38,7 @@ import {
   onPeerRestarted,
   reconsider,
 } from "./membership.ts"
-import { nextPeerWork, noteHeard, onProbeAnswered, sayHello, tickPeers } from "./peers.ts"
+import { nextPeerWork, onProbeAnswered, sayHello, tickPeers } from "./peers.ts"
 import { callForToken, onTokenAck, onTokenWanted } from "./ring.ts"
 import { noteReserved } from "./sequence.ts"
 import { receive } from "./session.ts"
@@ -60,7 +63,7 @@ function handle(turn: Turn, event: NodeEvent): void {
   const { node } = turn
   switch (event.kind) {
     case "datagram-received":
-      return onDatagram(turn, event.bytes)
+      return onDatagram(turn, event.link, event.bytes)
     case "deadline-reached":
       return
     case "persisted":
@@ -102,27 +105,36 @@ function handle(turn: Turn, event: NodeEvent): void {
   }
 }
 
-function onDatagram(turn: Turn, bytes: Uint8Array): void {
+function onDatagram(turn: Turn, link: LinkId, bytes: Uint8Array): void {
   const { node } = turn
   // Nothing is said, so nothing is heard, before the raised incarnation is on the disk.
   if (node.durable.written === 0) return
-  const received = receive(node.sessions, bytes)
+  const received = receive(node.sessions, bytes, link === "wan" ? 0 : link)
   if (received.kind === "dropped") {
     node.dropped = { ...node.dropped, [received.reason]: (node.dropped[received.reason] ?? 0) + 1 }
     return
   }
   const { from } = received
+  if (received.kind === "copy") return noteArrival(turn, from, link)
   if (received.newIncarnation) onPeerRestarted(turn, from)
   if (received.kind === "hello-accepted") {
     if (received.replyWanted) sayHello(turn, from)
     return
   }
-  noteHeard(turn, from)
-  onFrame(turn, from, received.incarnation, received.frame)
+  noteArrival(turn, from, link)
+  onFrame(turn, { node: from, incarnation: received.incarnation, link }, received.frame)
 }
 
-function onFrame(turn: Turn, from: NodeId, fromIncarnation: Incarnation, frame: Frame): void {
+/** Who sent a frame, and over which link it came. */
+interface Sender {
+  readonly node: NodeId
+  readonly incarnation: Incarnation
+  readonly link: LinkId
+}
+
+function onFrame(turn: Turn, sender: Sender, frame: Frame): void {
   const { node } = turn
+  const from = sender.node
   const sameSite = node.peers.get(from)?.sameSite ?? false
   if (frame.kind === "site") return sameSite ? undefined : onSiteFrame(turn, from, frame.text)
   // Ring frames come from nodes of the site only.
@@ -142,8 +154,11 @@ function onFrame(turn: Turn, from: NodeId, fromIncarnation: Incarnation, frame: 
       return frame.id > ringProbeBase
         ? onRingProbeAnswered(turn, from)
         : onProbeAnswered(turn, from, frame.id)
+    case "link-probe":
+    case "link-answer":
+      return onLinkFrame(turn, from, sender.link, frame)
     case "join":
-      return departed(node) ? undefined : onJoin(turn, from, fromIncarnation, frame)
+      return departed(node) ? undefined : onJoin(turn, from, sender.incarnation, frame)
     case "commit":
       return departed(node) ? undefined : onCommit(turn, from, frame)
     case "commit-ack":
@@ -167,6 +182,7 @@ function advance(turn: Turn): void {
   watchRing(turn)
   driveCommit(turn)
   driveGather(turn)
+  tickLinks(turn)
   tickPeers(turn)
   considerOutsiders(turn)
   tickSites(turn)
@@ -177,6 +193,7 @@ function advance(turn: Turn): void {
   tickCommands(turn)
   tellPhases(turn)
   coordinate(turn)
+  relayEvents(turn)
   leaveWhenStopped(turn)
   callForToken(turn)
 }
@@ -205,6 +222,7 @@ function boot(turn: Turn): void {
 function driveGather(turn: Turn): void {
   const { membership } = turn.node
   if (membership.kind !== "gather") return
+  waitAnewIfLate(turn, membership)
   if (membership.nextJoin <= turn.now || membership.waitUntil <= turn.now) reconsider(turn)
 }
 
@@ -223,6 +241,7 @@ export function nextDeadline(node: NodeState): Instant | undefined {
       : undefined,
     node.membership.kind === "commit" ? nextCommitWork(node, node.membership) : undefined,
     nextWatch(node),
+    nextLinkWork(node),
     nextPeerWork(node),
     nextSiteWork(node),
     nextWitnessWork(node),

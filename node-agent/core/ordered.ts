@@ -99,6 +99,7 @@ function reduce(state: OrderedState, message: Message, at: Ordering): OrderedSta
     case "departing":
     case "departed":
     case "coordinator":
+    case "event":
       return state
   }
 }

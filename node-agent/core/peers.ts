@@ -15,6 +15,7 @@ import {
   type NodeId,
 } from "../../protocol/units.ts"
 import { silentRange } from "../../protocol/version.ts"
+import { heardAt } from "./links.ts"
 import { draw } from "./random.ts"
 import { helloFor, knowsVersions, peerIncarnation } from "./session.ts"
 import type { NodeState, Peer } from "./state.ts"
@@ -51,7 +52,8 @@ export function tickPeers(turn: Turn): void {
 function greet(turn: Turn, peer: Peer): void {
   const { node, now } = turn
   const established = peerIncarnation(node.sessions, peer.node.id) !== undefined
-  const silent = peer.heard === undefined || elapsed(peer.heard, now) > helloSilence
+  const heard = heardAt(node, peer.node.id)
+  const silent = heard === undefined || elapsed(heard, now) > helloSilence
   // Or its range was lost on the way: until it is heard, hellos go on.
   const isOld = node.sessions.versions.max > silentRange.max && !knowsVersions(node.sessions, peer.node.id)
   if (!established || silent || isOld) sayHello(turn, peer.node.id)
@@ -86,8 +88,8 @@ function probe(turn: Turn, peer: Peer): void {
   const { node, now } = turn
   const id = peer.probe + 1
   // The probe before was not answered: the evidence starts anew.
-  const answered =
-    peer.heard === undefined || elapsed(peer.heard, now) > 2 * probeInterval(node) ? 0 : peer.answered
+  const heard = heardAt(node, peer.node.id)
+  const answered = heard === undefined || elapsed(heard, now) > 2 * probeInterval(node) ? 0 : peer.answered
   setPeer(node, peer.node.id, { probe: id, answered, nextProbe: after(now, probeInterval(node)) })
   send(turn, peer.node.id, { kind: "probe", id })
 }
@@ -140,13 +142,6 @@ function delayOf(peer: Peer): Millis {
   return millis(Math.min(holdOffMax, holdOffFirst * 2 ** peer.heldOff))
 }
 
-/** A sealed frame of `from` came in: it is heard. */
-export function noteHeard(turn: Turn, from: NodeId): void {
-  const peer = turn.node.peers.get(from)
-  if (peer !== undefined)
-    setPeer(turn.node, from, { heard: turn.now, incarnation: peerIncarnation(turn.node.sessions, from) })
-}
-
 /** Peers of the site from which frames of their present incarnation arrive now, not counting those accused since. */
 export function heardNow(
   node: NodeState,
@@ -155,14 +150,16 @@ export function heardNow(
 ): readonly PeerIncarnation[] {
   const heard: PeerIncarnation[] = []
   for (const peer of node.peers.values()) {
-    const { incarnation } = peer
-    if (!peer.sameSite || peer.heard === undefined || incarnation === undefined) continue
+    const { heard: at, incarnation } = node.links.peers.get(peer.node.id) ?? neverHeard
+    if (!peer.sameSite || at === undefined || incarnation === undefined) continue
     const accusedAt = accused.get(peer.node.id) ?? instant(Number.NEGATIVE_INFINITY)
-    const recent = elapsed(peer.heard, now) <= hearWindow(node) && peer.heard > accusedAt
+    const recent = elapsed(at, now) <= hearWindow(node) && at > accusedAt
     if (recent) heard.push({ node: peer.node.id, incarnation })
   }
   return heard
 }
+
+const neverHeard = { heard: undefined, incarnation: undefined }
 
 /** Three probes, or a heartbeat and a failed hop, whichever is longer. */
 function hearWindow(node: NodeState): Millis {

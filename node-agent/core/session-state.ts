@@ -6,6 +6,7 @@ import { toHex } from "../../protocol/bytes.ts"
 import type { Incarnation, NodeId } from "../../protocol/units.ts"
 import { silentRange, type VersionRange } from "../../protocol/version.ts"
 import type { Cryptography, SealingKey } from "./cryptography.ts"
+import { createRecentFrames, type RecentFrames } from "./recent-frames.ts"
 import { createReplayWindow, type ReplayWindow } from "./replay-window.ts"
 
 /** Which ring keys are valid: two while a rotation is under way (SPEC K). */
@@ -51,6 +52,7 @@ export interface Session {
   readonly framesSeen: ReplayWindow
   /** What this start of the peer speaks, as the hello that said most told it. */
   versions: VersionRange
+  readonly recent: RecentFrames
   /** By ring key id, as derived. */
   keys: Map<number, DirectionKeys>
 }
@@ -72,6 +74,7 @@ export function newSession(value: Incarnation, nonce: Uint8Array): Session {
     framesSent: 0,
     framesSeen: createReplayWindow(),
     versions: silentRange,
+    recent: createRecentFrames(),
     keys: new Map(),
   }
 }

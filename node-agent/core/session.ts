@@ -39,6 +39,7 @@ import { type Incarnation, incarnation, type NodeId } from "../../protocol/units
 import { commonVersion, silentRange, type VersionRange } from "../../protocol/version.ts"
 import type { Cryptography } from "./cryptography.ts"
 import { encodeHello, type Hello, helloBodyBytes, parseHello, sessionNonceBytes } from "./hello.ts"
+import { rememberFrame, takeCopy } from "./recent-frames.ts"
 import { isReplayed, markSeen } from "./replay-window.ts"
 import {
   configuredPeer,
@@ -88,6 +89,8 @@ export type Received =
       /** This hello was the proof of a start not known before. */
       readonly newIncarnation: boolean
     }
+  /** A frame that was taken before, over a link that it had not come over yet: the link works. */
+  | { readonly kind: "copy"; readonly from: NodeId }
   | { readonly kind: "dropped"; readonly reason: DropReason }
 
 const helloNonceBytes = 12
@@ -209,10 +212,10 @@ export function sealTo(sessions: Sessions, to: NodeId, frame: Frame): Uint8Array
 }
 
 /**
- * Any datagram. What is dropped has changed nothing, one exception: an authentic frame whose content is malformed has
+ * Any datagram, from whichever link (their number counts from 0). What is dropped has changed nothing, one exception: an authentic frame whose content is malformed has
  * used up its counter, and may have proved its sender.
  */
-export function receive(sessions: Sessions, bytes: Uint8Array): Received {
+export function receive(sessions: Sessions, bytes: Uint8Array, link = 0): Received {
   const parsed = parseHeader(bytes, sessions.clusterTag)
   if (parsed.kind === "error") return dropped(parsed.error)
   const header = parsed.value
@@ -221,7 +224,7 @@ export function receive(sessions: Sessions, bytes: Uint8Array): Received {
   if (peer === undefined) return dropped("unknown-node")
   if (!sessions.keyRing.accepted.includes(header.keyId)) return dropped("unknown-key")
   if (header.kind === "hello") return receiveHello(sessions, peer, header, bytes)
-  return receiveFrame(sessions, peer, header, bytes)
+  return receiveFrame(sessions, peer, header, bytes, link)
 }
 
 function receiveHello(sessions: Sessions, peer: Peer, header: DatagramHeader, bytes: Uint8Array): Received {
@@ -285,12 +288,21 @@ function echoesUs(sessions: Sessions, hello: Hello): boolean {
   return hello.echo !== undefined && sameBytes(hello.echo.nonce, sessions.nonce)
 }
 
-function receiveFrame(sessions: Sessions, peer: Peer, header: DatagramHeader, bytes: Uint8Array): Received {
+function receiveFrame(
+  sessions: Sessions,
+  peer: Peer,
+  header: DatagramHeader,
+  bytes: Uint8Array,
+  link: number,
+): Received {
   if (header.receiverIncarnation !== sessions.incarnation) return dropped("stale-incarnation")
   if (isFormer(peer, header.senderIncarnation)) return dropped("stale-incarnation")
   const session = sessionOf(peer, header.senderIncarnation)
   if (session === undefined) return dropped("no-session")
-  if (isReplayed(session.framesSeen, header.counter)) return dropped("replayed")
+  if (isReplayed(session.framesSeen, header.counter)) {
+    const isCopy = takeCopy(session.recent, header.counter, bytes, link)
+    return isCopy ? { kind: "copy", from: peer.id } : dropped("replayed")
+  }
   const keys = sessionKeys(sessions, peer, session, header.keyId)
   if (keys === undefined) return dropped("unknown-key")
   const clear = bytes.subarray(0, headerBytes)
@@ -298,6 +310,7 @@ function receiveFrame(sessions: Sessions, peer: Peer, header: DatagramHeader, by
   if (body === undefined) return dropped("forged")
 
   markSeen(session.framesSeen, header.counter)
+  rememberFrame(session.recent, header.counter, bytes, link)
   const isNew = session !== peer.proven
   if (isNew) prove(peer, session)
   const frame = decodeFrame(body)

@@ -18,6 +18,7 @@ import type { Cryptography } from "./cryptography.ts"
 import { debtOfRing } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
 import type { NodeEffect } from "./effects.ts"
+import { createLinks } from "./link-state.ts"
 import { initialState } from "./ordered.ts"
 import { pledgeDuration } from "./pledges.ts"
 import { createRandom } from "./random.ts"
@@ -100,6 +101,14 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
       cryptography,
       versions: options.versions ?? protocolVersions,
     }),
+    links: createLinks(
+      others.map((peer) => ({
+        id: peer.id,
+        links: peer.site === self.site ? Math.min(peer.links.length, self.links.length) : 1,
+      })),
+      now,
+    ),
+    localHealth: 0,
     leaseStretched,
     steppedAt: now,
     durable: {
@@ -125,8 +134,6 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
         {
           node: peer,
           sameSite: peer.site === self.site,
-          incarnation: undefined,
-          heard: undefined,
           nextHello: now,
           nextProbe: now,
           probe: 0,

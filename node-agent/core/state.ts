@@ -24,6 +24,7 @@ import type { Debt } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
 import type { OperatorCommand, Vouched } from "./events.ts"
 import type { Join } from "./gather.ts"
+import type { Links } from "./link-state.ts"
 import type { Random } from "./random.ts"
 import type { Sessions } from "./session.ts"
 
@@ -33,6 +34,7 @@ export interface NodeState {
   readonly incarnation: Incarnation
   readonly random: Random
   readonly sessions: Sessions
+  readonly links: Links
   /** L' of this configuration: what others wait where a holder counts L. */
   readonly leaseStretched: Millis
   /** The instant of the latest step: what was due by then has been looked at. */
@@ -53,6 +55,8 @@ export interface NodeState {
   /** Version of the memo whose content this node knows (it wrote or adopted it); 0: there was none. */
   memoVersion: number
   peers: ReadonlyMap<NodeId, Peer>
+  /** How late this node has been lately: so many more silences are needed before it accuses (SPEC LN8). */
+  localHealth: number
   /** What the members of the site agree on, changed by ordered messages only. */
   ordered: OrderedState
   tickets: ReadonlyMap<Ticket, TicketState>
@@ -377,9 +381,6 @@ export interface Activation {
 export interface Peer {
   readonly node: NodeConfig
   readonly sameSite: boolean
-  readonly incarnation: Incarnation | undefined
-  /** Last sealed frame of its present incarnation. */
-  readonly heard: Instant | undefined
   readonly nextHello: Instant
   readonly nextProbe: Instant
   readonly probe: number

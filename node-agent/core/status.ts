@@ -1,6 +1,7 @@
 /** What `quorumbeat status` shows: a printable picture of one node's state, made at one instant. Decides nothing. */
 import { mandateLease } from "../../protocol/lease.ts"
 import { elapsed, type Instant, type NodeId, ringKey, type SiteId } from "../../protocol/units.ts"
+import { type LinkStatus, linksStatus } from "./link-status.ts"
 import { probeInterval } from "./peers.ts"
 import { configurationAgrees, type Placement, placementOf } from "./placement.ts"
 import { hasMandate, hasVoice, mandateUntil, needsMandate, voiceUntil } from "./rights.ts"
@@ -62,7 +63,11 @@ export interface NodeStatus {
     readonly lateness_ms: number | undefined
     readonly uplink: string | undefined
     readonly configuration_agrees: boolean | undefined
+    /** The ring links to it; none to nodes of other sites. */
+    readonly links: readonly LinkStatus[]
   }[]
+  /** 0: its own loop is punctual; so many more silences before it accuses anybody. */
+  readonly local_health: number
   readonly services: readonly {
     readonly name: string
     readonly ticket: string
@@ -111,6 +116,7 @@ export function statusOf(node: NodeState, now: Instant): NodeStatus {
     peers: [...node.peers.values()].map((peer) => peerStatus(node, peer, now)),
     services: node.ordered.services.map((record) => serviceStatus(node, record, now)),
     sites: config.sites.map((site) => siteStatus(node, site.name, now)),
+    local_health: node.localHealth,
     dropped_datagrams: node.dropped,
     events: node.recent.map(({ at, kind, subject, detail }) => ({ at_ms: at, kind, subject, detail })),
   }
@@ -193,7 +199,8 @@ function witnessStatus(node: NodeState, now: Instant): NodeStatus["witness"] {
 
 function peerStatus(node: NodeState, peer: Peer, now: Instant): NodeStatus["peers"][number] {
   const member = node.view?.members.includes(peer.node.id) ?? false
-  const heard = peer.heard === undefined ? undefined : Math.round(elapsed(peer.heard, now))
+  const heardAt = node.links.peers.get(peer.node.id)?.heard
+  const heard = heardAt === undefined ? undefined : Math.round(elapsed(heardAt, now))
   const window = peer.sameSite ? 3 * probeInterval(node) : node.config.timings.wanSilent
   const recent = heard !== undefined && heard < window
   const site = node.sites.get(peer.node.site)
@@ -213,6 +220,7 @@ function peerStatus(node: NodeState, peer: Peer, now: Instant): NodeStatus["peer
     uplink: peer.health?.uplink,
     configuration_agrees:
       peer.health === undefined ? undefined : peer.health.configChecksum === node.health.configChecksum,
+    links: linksStatus(node, peer, alive, now),
   }
 }
 

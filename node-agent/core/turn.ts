@@ -24,10 +24,24 @@ export function send(turn: Turn, to: NodeId, frame: Frame): void {
   if (peer === undefined) return
   const bytes = sealTo(node.sessions, to, frame)
   if (bytes === undefined) return
+  for (const link of node.links.peers.get(to)?.links ?? []) link.sent += 1
   sendBytes(turn, to, bytes)
 }
 
-/** The same bytes on every shared link: the first copy wins by the replay window. */
+/** Over one ring link alone: what measures it. */
+export function sendOver(turn: Turn, to: NodeId, link: number, frame: Frame): void {
+  const { node } = turn
+  const found = node.links.peers.get(to)?.links[link]
+  const bytes = found === undefined ? undefined : sealTo(node.sessions, to, frame)
+  if (found === undefined || bytes === undefined) return
+  found.sent += 1
+  turn.effects.push({ kind: "send", to, link, bytes })
+}
+
+/**
+ * The same bytes on every shared link: the first copy wins by the replay window. Links that are down are no exception:
+ * what goes over them finds out that they are back.
+ */
 export function sendBytes(turn: Turn, to: NodeId, bytes: Uint8Array): void {
   const peer = turn.node.peers.get(to)
   if (peer === undefined) return
@@ -66,8 +80,14 @@ export function report(turn: Turn, severity: Severity, kind: string, subject: st
   }
   node.nextEvent += 1
   node.recent = [...node.recent, event].slice(-recentEventsMax)
-  node.witness = { ...node.witness, events: [...node.witness.events, event].slice(-unsentEventsMax) }
+  keepEvent(node, event)
   log(turn, severity === "info" ? "info" : "warn", kind, { subject, detail })
+}
+
+/** Kept until the witness has it. */
+export function keepEvent(node: NodeState, event: ReportedEvent): void {
+  const others = node.witness.events.filter((each) => each.id !== event.id)
+  node.witness = { ...node.witness, events: [...others, event].slice(-unsentEventsMax) }
 }
 
 /** `map` with `key` set to `value`; the original is unchanged. */

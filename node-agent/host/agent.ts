@@ -273,7 +273,7 @@ class Agent {
   }
 
   #hostStatus(): HostStatus {
-    const { sendErrors, oversized, reopened } = this.#udp.counters
+    const { sendErrors, oversized, foreign, reopened } = this.#udp.counters
     return {
       pid: process.pid,
       scheduling: this.#options.realtime.got,
@@ -283,6 +283,7 @@ class Agent {
       wake_ups: this.#loop.wakeUps,
       send_errors: sendErrors,
       oversized_datagrams: oversized,
+      foreign_datagrams: foreign,
       links_reopened: reopened,
       sockets: this.#udp.sockets,
       dropped_lines: this.#control.droppedLines,

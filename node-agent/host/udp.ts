@@ -2,7 +2,8 @@
  * Datagrams: one socket a ring link, bound to this node's own address on that link, and one for the other sites. Made
  * natively where the C library can be called, with all its options (`native-socket.ts`), otherwise by Node alone. A
  * socket that fails, or whose address is not there yet (interface down), is opened again after a growing delay; a
- * datagram that cannot be sent is counted and lost, as on any cable.
+ * datagram that cannot be sent is counted and lost, as on any cable. Only what comes from an address that the configuration
+ * has for that link is listened to (SPEC LN9): a stranger costs a comparison, not the opening of a seal.
  */
 import { type BindOptions, createSocket, type Socket } from "node:dgram"
 import { isIPv6 } from "node:net"
@@ -29,6 +30,8 @@ export interface UdpOptions {
 export interface UdpCounters {
   readonly sendErrors: number
   readonly oversized: number
+  /** From an address that no peer has on that link. */
+  readonly foreign: number
   readonly reopened: number
 }
 
@@ -69,13 +72,14 @@ export class Udp {
   }
 
   get counters(): UdpCounters {
-    let { sendErrors, oversized, reopened } = { sendErrors: this.#sendErrors, oversized: 0, reopened: 0 }
+    const total = { sendErrors: this.#sendErrors, oversized: 0, foreign: 0, reopened: 0 }
     for (const link of this.#links.values()) {
-      sendErrors += link.sendErrors
-      oversized += link.oversized
-      reopened += link.reopened
+      total.sendErrors += link.sendErrors
+      total.oversized += link.oversized
+      total.foreign += link.foreign
+      total.reopened += link.reopened
     }
-    return { sendErrors, oversized, reopened }
+    return total
   }
 
   get sockets(): readonly SocketReport[] {
@@ -90,7 +94,9 @@ export class Udp {
 class UdpLink {
   sendErrors = 0
   oversized = 0
+  foreign = 0
   reopened = 0
+  readonly #sources: ReadonlySet<string>
   readonly #id: LinkId
   readonly #own: UdpAddress
   readonly #options: UdpOptions
@@ -105,6 +111,7 @@ class UdpLink {
     this.#id = id
     this.#own = own
     this.#options = options
+    this.#sources = sourcesOf(options.config, options.self, id)
     this.#open()
   }
 
@@ -147,8 +154,9 @@ class UdpLink {
     const socket = createSocket({ type, ipv6Only: type === "udp6", lookup: literalLookup(type) })
     this.#socket = socket
     socket.on("error", (cause) => this.#reopen(socket, cause))
-    socket.on("message", (bytes) => {
-      if (bytes.length > datagramBytesMax) this.oversized += 1
+    socket.on("message", (bytes, from) => {
+      if (!this.#sources.has(sourceKey(this.#id, from.address, from.port))) this.foreign += 1
+      else if (bytes.length > datagramBytesMax) this.oversized += 1
       else this.#options.received(this.#id, bytes)
     })
     let bound: BindOptions
@@ -228,6 +236,21 @@ function addressesOf(config: ClusterConfig): ReadonlyMap<string, UdpAddress> {
     if (node.wan !== undefined) addresses.set(addressKey(node.id, "wan"), node.wan)
   }
   return addresses
+}
+
+/** Where peers send from. Between sites the port may be translated on the way, the host is as configured. */
+function sourcesOf(config: ClusterConfig, self: NodeId, link: LinkId): ReadonlySet<string> {
+  const site = config.nodes.find((node) => node.id === self)?.site
+  const sources = config.nodes
+    .filter((node) => node.id !== self && (node.site === site) === (link !== "wan"))
+    .map((node) => (link === "wan" ? node.wan : node.links[link]))
+  return new Set(
+    sources.flatMap((source) => (source === undefined ? [] : [sourceKey(link, source.host, source.port)])),
+  )
+}
+
+function sourceKey(link: LinkId, host: string, port: number): string {
+  return link === "wan" ? withoutScope(host) : `${withoutScope(host)} ${port}`
 }
 
 function addressKey(node: NodeId, link: LinkId): string {

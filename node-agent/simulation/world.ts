@@ -9,7 +9,7 @@ import { encodeReply, parseReply, type Reply } from "../../protocol/summaries.ts
 import { millis, type NodeId, nodeId, serviceName, wallTime } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import type { LogLevel, NodeEffect } from "../core/effects.ts"
-import type { NodeEvent, OperatorCommand } from "../core/events.ts"
+import type { LinkId, NodeEvent, OperatorCommand } from "../core/events.ts"
 import { nextDeadline, step } from "../core/node.ts"
 import { createRandom, draw, type Random } from "../core/random.ts"
 import { createNode } from "../core/start.ts"
@@ -53,8 +53,14 @@ export class World {
   /** Wake-ups of one node within a millisecond of each other, in a row, before the world calls it a spin. */
   wakesMax = 200
   loss: number
-  /** Directed pairs `a>b` that are cut: nodes by number, sites by name, `@witness` for the uplink. */
+  /** Datagrams sent so far. */
+  sent = 0
+  /** Directed pairs `a>b` that are cut: nodes by number, sites by name, `@witness` for the uplink; `1>2/0`: that link only. */
   readonly cuts = new Set<string>()
+  /** What a link of a directed pair (`1>2/0`) takes longer, in ms. */
+  readonly slowed = new Map<string, () => number>()
+  /** Share of datagrams lost on a link of a directed pair. */
+  readonly lossy = new Map<string, number>()
   readonly #options: Required<WorldOptions>
   readonly #random: Random
   readonly #oracle: Oracle
@@ -325,7 +331,7 @@ export class World {
   #effect(host: Host, effect: NodeEffect): void {
     switch (effect.kind) {
       case "send":
-        this.#send(host, effect.to, effect.bytes)
+        this.#send(host, effect.to, effect.link, effect.bytes)
         break
       case "persist":
         this.#persist(host, effect)
@@ -349,14 +355,16 @@ export class World {
     }
   }
 
-  #send(host: Host, to: NodeId, bytes: Uint8Array): void {
+  #send(host: Host, to: NodeId, link: LinkId, bytes: Uint8Array): void {
     const target = this.host(to)
+    this.sent += 1
     const { lanDelay, wanDelay, netJitter } = this.#options
     const cut = this.cuts.has(`${host.id}>${to}`) || this.cuts.has(`${host.site}>${target.site}`)
-    if (cut || draw(this.#random) < this.loss) return
-    const near = host.site === target.site
-    this.#at(this.#varied(near ? lanDelay : wanDelay, netJitter), () =>
-      this.event(to, { kind: "datagram-received", link: near ? 0 : "wan", bytes }),
+    const way = `${host.id}>${to}/${link}`
+    if (cut || this.cuts.has(way) || draw(this.#random) < (this.lossy.get(way) ?? this.loss)) return
+    const delay = this.#varied(link === "wan" ? wanDelay : lanDelay, netJitter)
+    this.#at(delay + (this.slowed.get(way)?.() ?? 0), () =>
+      this.event(to, { kind: "datagram-received", link, bytes }),
     )
   }
 

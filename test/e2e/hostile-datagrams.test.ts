@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it } from "vitest"
 import type { Agent } from "../support/cluster/agent.ts"
 import { waitFor } from "../support/cluster/waiting.ts"
 import { patience, quickSites, useLab } from "./lab.ts"
-import { addressOf, WanSniffer } from "./wan-sniffer.ts"
+import { addressOf, sniffed, WanSniffer } from "./wan-sniffer.ts"
 
 const sniffer = new WanSniffer()
 const lab = useLab({
@@ -90,7 +90,8 @@ function sealedFrames({ name }: Agent): Promise<readonly Buffer[]> {
 
 async function dropsOf(agent: Agent): Promise<Readonly<Record<string, number>>> {
   const answer = await agent.status()
-  return { ...answer?.status.dropped_datagrams, oversized: answer?.host.oversized_datagrams ?? 0 }
+  const { oversized_datagrams: oversized = 0, foreign_datagrams: foreign = 0 } = answer?.host ?? {}
+  return { ...answer?.status.dropped_datagrams, oversized, foreign }
 }
 
 /** Ring ids and how often each node's log speaks of a membership change. */
@@ -103,6 +104,14 @@ async function memberships(): Promise<readonly unknown[]> {
   )
 }
 
+/** A socket that sends from the WAN address of a node of another site than the victim's. */
+function pretender(victim: Agent): Promise<Socket> {
+  const other = lab.cluster.layout.nodes.find(({ site }) => site !== victim.node.site)
+  const socket = createSocket("udp4")
+  const { host } = addressOf(other === undefined ? "" : sniffed(other))
+  return new Promise((resolve) => socket.bind(0, host, () => resolve(socket)))
+}
+
 function send(socket: Socket, bytes: Buffer, address: string): Promise<void> {
   const { host, port } = addressOf(address)
   return new Promise((resolve, reject) => {
@@ -110,15 +119,20 @@ function send(socket: Socket, bytes: Buffer, address: string): Promise<void> {
   })
 }
 
-/** `count` datagrams, to the ring's socket and the WAN's in turn, in bursts: several thousand a second. */
+/**
+ * `count` datagrams in bursts, several thousand a second: half of them to the ring's socket, where nobody is heard who is
+ * no neighbour, half to the WAN's from the address of a node of the other site.
+ */
 async function attack(victim: Agent, frames: readonly Buffer[], count: number): Promise<Map<string, number>> {
-  const socket = createSocket("udp4")
+  const socket = await pretender(victim)
   const sent = new Map<string, number>()
   const { link, wanBind } = victim.node
   for (let n = 0; n < count; n++) {
-    const { reason, make } = attacks[n % attacks.length] ?? { reason: "", make: () => Buffer.alloc(0) }
+    const attack = attacks[n % attacks.length] ?? { reason: "", make: () => Buffer.alloc(0) }
     const frame = frames[randomInt(frames.length)] ?? Buffer.alloc(100)
-    await send(socket, make(frame), n % 2 === 0 ? link : wanBind)
+    const isRing = n % 2 === 0
+    await send(socket, attack.make(frame), isRing ? link : wanBind)
+    const reason = isRing ? "foreign" : attack.reason
     sent.set(reason, (sent.get(reason) ?? 0) + 1)
     if (n % 200 === 199) await sleep(20)
   }
@@ -163,9 +177,9 @@ describe("hostile datagrams", () => {
     lab.start(victim)
     await lab.settled()
     const ringBefore = await memberships()
-    const stranger = createSocket("udp4")
+    const stranger = await pretender(victim)
     for (let n = 0; n < 1_000; n++) {
-      await send(stranger, recorded[n % recorded.length] ?? Buffer.alloc(0), victim.node.link)
+      await send(stranger, recorded[n % recorded.length] ?? Buffer.alloc(0), victim.node.wanBind)
       if (n % 200 === 199) await sleep(20)
     }
     stranger.close()

@@ -9,7 +9,8 @@ import type { ClusterLayout, NodeLayout } from "../support/cluster/layout.ts"
 const keptMax = 200
 
 export class WanSniffer {
-  readonly #sockets: Socket[] = []
+  /** By the address that each node sends from. */
+  readonly #sockets = new Map<string, Socket>()
   readonly #frames = new Map<string, Buffer[]>()
 
   /** The configuration with these addresses instead of the kit's. */
@@ -27,17 +28,18 @@ export class WanSniffer {
   }
 
   close(): void {
-    for (const socket of this.#sockets) socket.close()
+    for (const socket of this.#sockets.values()) socket.close()
   }
 
   #open(node: NodeLayout): Promise<void> {
     const socket = createSocket("udp4")
-    this.#sockets.push(socket)
+    this.#sockets.set(node.wanBind, socket)
     const to = addressOf(node.wanBind)
-    socket.on("message", (bytes) => {
+    socket.on("message", (bytes, from) => {
       const kept = this.#frames.get(node.name) ?? []
       this.#frames.set(node.name, [...kept, bytes].slice(-keptMax))
-      socket.send(bytes, to.port, to.host)
+      // Passed on from the sender's own WAN address, as without a relay in between.
+      this.#sockets.get(`${from.address}:${from.port}`)?.send(bytes, to.port, to.host)
     })
     const { host, port } = addressOf(sniffed(node))
     return new Promise((resolve, reject) => {
@@ -47,7 +49,8 @@ export class WanSniffer {
   }
 }
 
-const sniffed = ({ wan }: NodeLayout): string => wan.replace("127.1.", "127.2.")
+/** The node's WAN address. */
+export const sniffed = ({ wan }: NodeLayout): string => wan.replace("127.1.", "127.2.")
 
 export function addressOf(text: string): { readonly host: string; readonly port: number } {
   const [host = "", port = ""] = text.split(":")

@@ -60,6 +60,8 @@ export interface HostStatus {
   readonly wake_ups: number
   readonly send_errors: number
   readonly oversized_datagrams: number
+  /** From addresses that the configuration does not have. */
+  readonly foreign_datagrams: number
   readonly links_reopened: number
   readonly sockets: readonly SocketReport[]
   /** Lines (log, status, trace) that the control process was too slow for. */

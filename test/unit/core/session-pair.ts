@@ -78,6 +78,8 @@ export function outcome(received: Received): string {
   switch (received.kind) {
     case "dropped":
       return received.reason satisfies DropReason
+    case "copy":
+      return "copy"
     case "frame":
       return `frame${received.newIncarnation ? " new" : ""}`
     case "hello-accepted":

@@ -1,10 +1,10 @@
-import { createSocket } from "node:dgram"
+import { createSocket, type Socket } from "node:dgram"
 import { describe, expect, it, onTestFinished } from "vitest"
 import type { LinkId } from "../../../node-agent/core/events.ts"
 import { loadNative, type Native } from "../../../node-agent/host/native.ts"
 import { Udp } from "../../../node-agent/host/udp.ts"
 import type { ClusterConfig, UdpAddress } from "../../../protocol/cluster.ts"
-import { nodeId } from "../../../protocol/units.ts"
+import { nodeId, siteId } from "../../../protocol/units.ts"
 import { clusterConfig, eventually } from "./fixtures.ts"
 
 const loaded = await loadNative()
@@ -29,22 +29,37 @@ describe.each([
     one.udp.send(nodeId(2), 1, Buffer.from("over six"))
     await eventually(() => two.received.length === 2)
     expect(two.received.toSorted()).toEqual(["0 over four", "1 over six"])
-    expect(one.udp.counters).toEqual({ sendErrors: 0, oversized: 0, reopened: 0 })
+    expect(one.udp.counters).toEqual({ sendErrors: 0, oversized: 0, foreign: 0, reopened: 0 })
   })
 
   it("longer than 1200 bytes are dropped and counted", async () => {
     const port = await freePort("127.0.0.1")
-    const { udp, received, opened } = endpoint(1, twoNodes([{ host: "127.0.0.1", port }], [1]))
+    const peerPort = await freePort("127.0.0.1")
+    const { udp, received, opened } = endpoint(1, twoNodes([{ host: "127.0.0.1", port }], [peerPort]))
     await eventually(() => opened.length === 1)
-    const stranger = createSocket("udp4")
-    onTestFinished(() => {
-      stranger.close()
-    })
-    stranger.send(Buffer.alloc(1201), port, "127.0.0.1")
-    stranger.send(Buffer.alloc(1200, "x"), port, "127.0.0.1")
+    const peer = await socketAt(peerPort)
+    peer.send(Buffer.alloc(1201), port, "127.0.0.1")
+    peer.send(Buffer.alloc(1200, "x"), port, "127.0.0.1")
     await eventually(() => received.length === 1)
     expect(received[0]).toHaveLength("0 ".length + 1200)
     expect(udp.counters.oversized).toBe(1)
+  })
+
+  it("[LN9] from an address that no peer has on that link are counted and not listened to", async () => {
+    const ports = [await freePort("127.0.0.1"), await freePort("127.0.0.1")]
+    const peerPorts = [await freePort("127.0.0.1"), await freePort("127.0.0.1")]
+    const links = ports.map((port) => ({ host: "127.0.0.1", port }))
+    const { udp, received, opened } = endpoint(1, twoNodes(links, peerPorts))
+    await eventually(() => opened.length === 2)
+    const stranger = await socketAt(0)
+    stranger.send("from elsewhere", ports[0] ?? 0, "127.0.0.1")
+    const peer = await socketAt(peerPorts[1] ?? 0)
+    peer.send("from the other link's address", ports[0] ?? 0, "127.0.0.1")
+    await eventually(() => udp.counters.foreign === 2)
+    peer.send("from its own", ports[1] ?? 0, "127.0.0.1")
+    await eventually(() => received.length === 1)
+    expect(received).toEqual(["1 from its own"])
+    expect(udp.counters.foreign).toBe(2)
   })
 
   it("that cannot be sent are counted, never thrown", async () => {
@@ -62,17 +77,20 @@ describe.each([
 
   it("flow again when an address that was missing is there", async () => {
     const port = await freePort("127.0.0.1")
+    const peerPort = await freePort("127.0.0.1")
     const occupant = createSocket("udp4")
     await new Promise<void>((resolve) =>
       occupant.bind({ port, address: "127.0.0.1", exclusive: true }, resolve),
     )
-    const { udp, received, opened, logged } = endpoint(1, twoNodes([{ host: "127.0.0.1", port }], [1]))
+    const links = [{ host: "127.0.0.1", port }]
+    const { udp, received, opened, logged } = endpoint(1, twoNodes(links, [peerPort]))
     await eventually(() => logged.some((line) => line.startsWith("link-failed")))
     expect(opened).toEqual([])
     occupant.close()
     await eventually(() => opened.length === 1)
     expect(udp.counters.reopened).toBeGreaterThanOrEqual(1)
-    udp.send(nodeId(1), 0, Buffer.from("to oneself"))
+    const peer = await socketAt(peerPort)
+    peer.send("at last", port, "127.0.0.1")
     await eventually(() => received.length === 1)
   })
 
@@ -83,14 +101,16 @@ describe.each([
       ...base,
       nodes: base.nodes.map((node) => ({
         ...node,
+        site: siteId(`site-${node.id}`),
         wan: { host: "127.0.0.1", port: reached ?? 0 },
         wanBind: { host: "127.0.0.1", port: listened ?? 0 },
       })),
     }
     const { received, opened } = endpoint(1, config)
     await eventually(() => opened.length === 2)
-    const stranger = createSocket("udp4")
-    stranger.send("hello", listened ?? 0, "127.0.0.1", () => stranger.close())
+    // Its port was translated on the way.
+    const peer = await socketAt(0)
+    peer.send("hello", listened ?? 0, "127.0.0.1")
     await eventually(() => received.length === 1)
     expect(received).toEqual(["wan hello"])
   })
@@ -123,6 +143,16 @@ function twoNodes(links: readonly UdpAddress[], portsOfSecond: readonly number[]
     ...config,
     nodes: config.nodes.slice(0, 2).map((node) => ({ ...node, links: node.id === 1 ? links : second })),
   }
+}
+
+/** A peer's or a stranger's; 0: any port. */
+async function socketAt(port: number): Promise<Socket> {
+  const socket = createSocket("udp4")
+  onTestFinished(() => {
+    socket.close()
+  })
+  await new Promise<void>((resolve) => socket.bind(port, "127.0.0.1", resolve))
+  return socket
 }
 
 async function freePorts(): Promise<readonly number[]> {

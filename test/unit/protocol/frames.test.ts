@@ -1,7 +1,14 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { toHex } from "../../../protocol/bytes.ts"
-import { bodyBytesMax, type Frame, frameLimits, type TokenFrame } from "../../../protocol/frame.ts"
+import {
+  bodyBytesMax,
+  type Frame,
+  frameLimits,
+  linksMax,
+  lossMax,
+  type TokenFrame,
+} from "../../../protocol/frame.ts"
 import { fitting } from "../../../protocol/frame-fields.ts"
 import { decodeFrame, encodeFrame } from "../../../protocol/frames.ts"
 import { tokenLists } from "../../../protocol/token-frame.ts"
@@ -80,6 +87,17 @@ const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: fc.constant("token-ack"), ring: ringId, number: u48 }),
   fc.record({ kind: fc.constant("token-wanted"), ring: ringId }),
   fc.record({ kind: fc.constantFrom("probe", "probe-ack"), id: u32 }),
+  fc.record({
+    kind: fc.constantFrom("link-probe", "link-answer"),
+    id: u32,
+    link: fc.integer({ min: 0, max: linksMax - 1 }),
+    sent: u48,
+    report: fc.record({
+      state: fc.constantFrom("up", "suspect", "down"),
+      loss: fc.integer({ min: 0, max: lossMax }),
+      jitter: fc.integer({ min: 0, max: 0xffff }).map((units) => millis(units / 16)),
+    }),
+  }),
   join,
   commit,
   fc.record({ kind: fc.constant("commit-ack"), ring: ringId, committed: fc.nat(frameLimits.members) }),
@@ -136,7 +154,7 @@ describe("frames and bytes", () => {
   })
 
   test("[F2] random bytes give a frame or an error, never an exception", () => {
-    const kinds = fc.integer({ min: 0, max: 12 })
+    const kinds = fc.integer({ min: 0, max: 20 })
     fc.assert(
       fc.property(kinds, fc.uint8Array({ maxLength: 1300 }), (kind, rest) => {
         expect(["ok", "error"]).toContain(decodeFrame(new Uint8Array([kind, ...rest])).kind)
@@ -148,12 +166,16 @@ describe("frames and bytes", () => {
   test("[F2] nothing, an unknown kind and too much are told apart", () => {
     expect(decodeFrame(new Uint8Array(0))).toMatchObject({ error: { kind: "truncated" } })
     expect(decodeFrame(new Uint8Array([0]))).toMatchObject({ error: { kind: "unknown-kind" } })
-    expect(decodeFrame(new Uint8Array([11, 0]))).toMatchObject({ error: { kind: "unknown-kind" } })
+    expect(decodeFrame(new Uint8Array([10, 0]))).toMatchObject({ error: { kind: "unknown-kind" } })
     expect(decodeFrame(new Uint8Array(bodyBytesMax + 1))).toMatchObject({ error: { kind: "out-of-range" } })
   })
 
   test("[F1] the layout on the wire is fixed", () => {
     expect(toHex(encodeFrame({ kind: "probe", id: 0x01020304 }))).toBe("0401020304")
+    const report = { state: "suspect", loss: 1_000, jitter: millis(1.5) } as const
+    expect(toHex(encodeFrame({ kind: "link-answer", id: 1, link: 2, sent: 3, report }))).toBe(
+      "0c" + "00000001" + "02" + "000000000003" + "01" + "000003e8" + "0018",
+    )
     expect(toHex(encodeFrame({ kind: "token-ack", ring, number: 9 }))).toBe(
       "02" + "000000000102" + "0001" + "00000007" + "000000000009",
     )

@@ -1,0 +1,118 @@
+/**
+ * What a node knows of each of its links (SPEC LN): one path to one peer, both directions. Mutable, and assigned by
+ * `links.ts` and `link-quality.ts` only: counters change with every datagram and must not be copied and fall behind.
+ */
+import type { LinkReport } from "../../protocol/frame.ts"
+import { type Incarnation, type Instant, type Millis, millis, type NodeId } from "../../protocol/units.ts"
+
+/** From well to ill. `quiet`: suspect for want of frames, too short to speak of; `alarming`: suspect beyond a critical threshold. */
+export type LinkLevel = "up" | "quiet" | "suspect" | "alarming" | "down"
+
+export const linkLevels: readonly LinkLevel[] = ["up", "quiet", "suspect", "alarming", "down"]
+
+export interface Link {
+  /** Sealed frames sent over it to this peer since this node started. */
+  sent: number
+  /** Genuine frames that came over it, copies included, since the peer started. */
+  received: number
+  heard: Instant | undefined
+  /** Looks in a row at which nothing had come since the look before. */
+  silent: number
+  receivedAtLook: number
+  /** The probe under way. */
+  probe: { readonly id: number; readonly at: Instant } | undefined
+  /** The latest round trips, and what they come to; undefined: not measured yet. */
+  samples: readonly Millis[]
+  rtt: Millis | undefined
+  jitter: Millis
+  /** What the peer had sent and this node had received when that was last compared; `undefined`: not yet. */
+  compared: { readonly sent: number; readonly received: number } | undefined
+  /** Frames of the peer that should have come, and those that did not, over the latest thousands. */
+  expected: number
+  lost: number
+  /** What the peer makes of the frames that this node sends over it. */
+  told: LinkReport | undefined
+  /** By what came in alone: this is what the peer is told. */
+  incoming: LinkLevel
+  /** Both directions, damped: improvements count when they have lasted. */
+  level: LinkLevel
+  reason: string
+  /** The level that people were last told of. */
+  reported: LinkLevel
+  /** Looks in a row that found it better than `level`. */
+  better: number
+  /** How often it came up only to go down again: the longer it has to prove itself. */
+  relapses: number
+  /** Since when `level` is what it is. */
+  since: Instant
+}
+
+export interface PeerLinks {
+  /** The start of the peer that the counters belong to. */
+  incarnation: Incarnation | undefined
+  heard: Instant | undefined
+  readonly links: readonly Link[]
+}
+
+export interface Links {
+  readonly peers: ReadonlyMap<NodeId, PeerLinks>
+  /** Looks come with the ring's beat; a step after `nextLook` looks, a timer of its own comes later. */
+  nextLook: Instant
+  looks: number
+  /** Highest token number handled at the last look: silence counts only while the token goes round. */
+  handled: number
+  /** Whose turn it is to be probed: off the token's way, and on it. */
+  turnOff: number
+  turnOn: number
+  nextId: number
+}
+
+export function createLinks(
+  peers: readonly { readonly id: NodeId; readonly links: number }[],
+  now: Instant,
+): Links {
+  return {
+    peers: new Map(
+      peers.map(({ id, links }) => [
+        id,
+        {
+          incarnation: undefined,
+          heard: undefined,
+          links: Array.from({ length: links }, () => createLink(now)),
+        },
+      ]),
+    ),
+    nextLook: now,
+    looks: 0,
+    handled: 0,
+    turnOff: 0,
+    turnOn: 0,
+    nextId: 1,
+  }
+}
+
+/** Nothing is known of it; it counts as up for events, so that only what goes wrong is told. */
+function createLink(now: Instant): Link {
+  return {
+    sent: 0,
+    received: 0,
+    heard: undefined,
+    silent: 0,
+    receivedAtLook: 0,
+    probe: undefined,
+    samples: [],
+    rtt: undefined,
+    jitter: millis(0),
+    compared: undefined,
+    expected: 0,
+    lost: 0,
+    told: undefined,
+    incoming: "up",
+    level: "up",
+    reason: "",
+    reported: "up",
+    better: 0,
+    relapses: 0,
+    since: now,
+  }
+}
