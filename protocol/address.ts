@@ -19,6 +19,12 @@ export function parseUdpAddress(text: string, defaultPort: number): UdpAddress |
   return host === undefined || port === undefined ? undefined : { host, port }
 }
 
+/** Reads an address without port, brackets or zone, into its one spelling; `undefined`: it is none. */
+export function parseAddress(text: string): string | undefined {
+  if (text.includes("%")) return undefined
+  return text.includes(":") ? canonicalIpv6(text) : canonicalIpv4(text)
+}
+
 /** The one spelling of an address, with its port always written. */
 export function formatUdpAddress(address: UdpAddress): string {
   return addressFamily(address) === "ipv6"
@@ -82,6 +88,13 @@ export function ipv6Groups(text: string): readonly number[] | undefined {
   return [...head, ...new Array<string>(missing).fill("0"), ...tail].map((group) =>
     Number.parseInt(group, 16),
   )
+}
+
+/** The 4 or 16 bytes of a literal address without a zone. */
+export function addressBytes(text: string): Uint8Array {
+  const groups = ipv6Groups(text)
+  if (groups !== undefined) return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]))
+  return Uint8Array.from(text.split(".").map(Number))
 }
 
 function formatGroups(groups: readonly number[]): string {

@@ -99,6 +99,8 @@ export type TakeoverProof =
       readonly kind: "self-lease" /** After the deadline the service is surely gone. */
       readonly margin: Millis
     }
+  /** It acts through its floating addresses only, and they end with the lease (SPEC G). */
+  | { readonly kind: "gate" }
   | { readonly kind: "operator" }
 
 /** What every kind of resource has. */
@@ -137,7 +139,17 @@ export interface SystemdResource extends ResourceLimits {
   readonly unit: string
 }
 
-export type ResourceConfig = CommandResource | OcfResource | SystemdResource
+/** A floating address, behind the gate. */
+export interface IpResource extends ResourceLimits {
+  readonly kind: "ip"
+  /** Literal, without a zone. */
+  readonly address: string
+  readonly prefix: number
+  /** `undefined`: the interface that has an address of the same network. */
+  readonly device: string | undefined
+}
+
+export type ResourceConfig = CommandResource | OcfResource | SystemdResource | IpResource
 
 export interface ServiceConfig {
   readonly name: ServiceName

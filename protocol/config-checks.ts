@@ -8,6 +8,7 @@ import type { Timings, UdpAddress } from "./cluster.ts"
 import { bounds } from "./config-bounds.ts"
 import type { Draft, NodeDraft, SiteDraft } from "./config-draft.ts"
 import { describe, dotted, has, nearest, refuse, type Table } from "./config-reader.ts"
+import type { ResourceDraft } from "./config-resources.ts"
 import { defaults, profiles } from "./profiles.ts"
 import { brokenTimingRules, passTooShort, timingsFrom } from "./timings.ts"
 
@@ -267,7 +268,8 @@ function refuseOtherFamilies(addresses: readonly Placed[], noun: string): void {
 }
 
 function checkProofs(draft: Draft): void {
-  for (const { table, proof } of draft.services) {
+  refuseRepeated(draft.services.flatMap(({ resources }) => resources.flatMap(floating)))
+  for (const { table, proof, resources } of draft.services) {
     const declared = has(table, "self_lease_margin_ms")
     if (proof === "self-lease" && !declared) {
       refuse(
@@ -276,11 +278,20 @@ function checkProofs(draft: Draft): void {
         'missing, expected beside proof = "self-lease": how long after the end of its lease the command is surely gone',
       )
     }
-    if (proof === "operator" && declared) {
+    if (proof !== undefined && proof !== "self-lease" && declared) {
       refuse(
         table,
         "self_lease_margin_ms",
-        'found beside proof = "operator", expected only beside proof = "self-lease"',
+        `found beside proof = "${proof}", expected only beside proof = "self-lease"`,
+      )
+    }
+    // A resource whose kind could not be read may have been the address.
+    const isGated = resources.some(({ config }) => config === undefined || config.kind === "ip")
+    if (proof === "gate" && !isGated && has(table, "proof")) {
+      refuse(
+        table,
+        "proof",
+        'found "gate" without a resource of kind "ip", expected one: the gate is for floating addresses',
       )
     }
   }
@@ -294,6 +305,12 @@ function checkLinkThresholds({ links }: Draft): void {
     has(links.table, "jitter_critical_ms") ? "jitter_critical_ms" : "jitter_ms",
     `[C11] found jitter_ms = ${links.jitter} and jitter_critical_ms = ${links.jitterCritical}, expected the critical one not below the other`,
   )
+}
+
+/** An address is gated for one service. */
+function floating({ table, config }: ResourceDraft): readonly Occurrence[] {
+  if (config?.kind !== "ip") return []
+  return [{ table, path: ["address"], noun: "resource", value: config.address }]
 }
 
 function checkTimings(draft: Draft): void {

@@ -88,7 +88,7 @@ export interface ServiceDraft {
   readonly ticket: string | undefined
   readonly nodes: readonly (string | undefined)[] | undefined
   readonly mode: "automatic" | "manual" | undefined
-  readonly proof: "self-lease" | "operator" | undefined
+  readonly proof: "self-lease" | "gate" | "operator" | undefined
   readonly margin: number | undefined
   readonly resources: readonly ResourceDraft[]
 }
@@ -213,6 +213,7 @@ function readTicket(table: Table): TicketDraft {
 const serviceKeys = ["name", "ticket", "nodes", "mode", "proof", "self_lease_margin_ms", "resource"]
 
 function readService(table: Table): ServiceDraft {
+  const resources = readResources(table)
   return {
     table,
     name: required(table, "name", plainName),
@@ -221,8 +222,15 @@ function readService(table: Table): ServiceDraft {
       ? list(table, "nodes", () => plainName, { min: 1, max: bounds.nodes, noun: "names of nodes" })
       : undefined,
     mode: optional(table, "mode", oneOf("automatic", "manual"), defaults.mode),
-    proof: optional(table, "proof", oneOf("self-lease", "operator"), defaults.proof),
+    proof: optional(table, "proof", oneOf("self-lease", "gate", "operator"), proofOf(resources)),
     margin: optional(table, "self_lease_margin_ms", integer(1, bounds.resourceTimeout), undefined),
-    resources: readResources(table),
+    resources,
   }
+}
+
+/** Addresses alone are what the gate is for; nothing is assumed about a program. */
+function proofOf(resources: readonly ResourceDraft[]): "gate" | typeof defaults.proof {
+  return resources.length > 0 && resources.every(({ config }) => config?.kind === "ip")
+    ? "gate"
+    : defaults.proof
 }

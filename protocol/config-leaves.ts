@@ -1,5 +1,5 @@
 /** The kinds of single values in a cluster configuration, with their bounds and why they are so. */
-import { isGroup, isWildcard, parseUdpAddress } from "./address.ts"
+import { isGroup, isWildcard, parseAddress, parseUdpAddress } from "./address.ts"
 import type { UdpAddress } from "./cluster.ts"
 import type { Leaf } from "./config-reader.ts"
 
@@ -92,6 +92,27 @@ export function listenAddress(defaultPort: number): Leaf<UdpAddress> {
       return read === undefined || isGroup(read) ? undefined : read
     },
   }
+}
+
+/** The kernel's bound on names of interfaces; nothing that a path or nftables treats specially. */
+export const deviceName: Leaf<string> = pattern(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/,
+  "the name of a network interface, as eth0",
+)
+
+/** Link-local addresses mean something else on every link, and loopback ones are no one's alone. */
+export const floatingAddress: Leaf<{ readonly address: string; readonly prefix: number }> = {
+  expected: "an IPv4 or IPv6 address with its prefix, as 10.0.0.50/24 or fd00::50/64",
+  read: (value) => {
+    const [text = "", digits = "", ...more] = typeof value === "string" ? value.split("/") : []
+    const address = parseAddress(text)
+    if (address === undefined || more.length > 0 || !/^[1-9]\d{0,2}$/.test(digits)) return undefined
+    const host = { host: address, port: 0 }
+    const prefix = Number(digits)
+    const isLocal = /^(127\.|169\.254\.|fe[89ab].:|::1$)/.test(address)
+    const isWide = prefix > (address.includes(":") ? 128 : 32)
+    return isWide || isLocal || isWildcard(host) || isGroup(host) ? undefined : { address, prefix }
+  },
 }
 
 export function integer(min: number, max: number): Leaf<number> {

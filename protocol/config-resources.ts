@@ -4,6 +4,7 @@
  */
 import type {
   CommandResource,
+  IpResource,
   OcfResource,
   ResourceConfig,
   ResourceLimits,
@@ -12,6 +13,8 @@ import type {
 import { bounds } from "./config-bounds.ts"
 import {
   argument,
+  deviceName,
+  floatingAddress,
   integer,
   ocfAgent,
   oneOf,
@@ -48,6 +51,7 @@ const kinds: Readonly<Record<Kind, readonly string[]>> = {
   command: ["start", "stop", "monitor", "environment"],
   ocf: ["agent", "parameters"],
   systemd: ["unit"],
+  ip: ["address", "device"],
 }
 
 const kindLeaf = oneOf(...Object.keys(kinds).filter(isKind))
@@ -69,13 +73,13 @@ function keysOf(fields: Readonly<Record<string, unknown>>): readonly string[] {
 
 function readResource(table: Table): ResourceDraft {
   const kind = required(table, "kind", kindLeaf)
-  const limits = readLimits(table)
+  const limits = readLimits(table, kind)
   return { table, name: limits.name, config: kind === undefined ? undefined : readKind(table, kind, limits) }
 }
 
 type Read<T> = { readonly [K in keyof T]: T[K] | undefined }
 
-function readLimits(table: Table): Read<ResourceLimits> {
+function readLimits(table: Table, kind: Kind | undefined): Read<ResourceLimits> {
   const duration = (key: string, max: number, fallback: number) => {
     const read = optional(table, key, integer(1, max), fallback)
     return read === undefined ? undefined : millis(read)
@@ -85,7 +89,11 @@ function readLimits(table: Table): Read<ResourceLimits> {
     startTimeout: duration("start_timeout_ms", bounds.resourceTimeout, defaults.startTimeout),
     stopTimeout: duration("stop_timeout_ms", bounds.resourceTimeout, defaults.stopTimeout),
     monitorTimeout: duration("monitor_timeout_ms", bounds.resourceTimeout, defaults.monitorTimeout),
-    monitorInterval: duration("monitor_interval_ms", bounds.monitorInterval, defaults.monitorInterval),
+    monitorInterval: duration(
+      "monitor_interval_ms",
+      bounds.monitorInterval,
+      kind === "ip" ? defaults.monitorIntervalIp : defaults.monitorInterval,
+    ),
   }
 }
 
@@ -102,6 +110,8 @@ function readKind(table: Table, kind: Kind, limits: Read<ResourceLimits>): Resou
       })
     case "systemd":
       return whole<SystemdResource>({ kind, ...limits, unit: required(table, "unit", systemdUnit) })
+    case "ip":
+      return readIp(table, limits)
   }
 }
 
@@ -124,6 +134,14 @@ function readCommand(table: Table): Read<Omit<CommandResource, "kind" | keyof Re
 
 function variables(table: Table, key: string): Readonly<Record<string, string>> {
   return Object.fromEntries(entries(table, key, { key: variableName, value: argument }, bounds.variables))
+}
+
+function readIp(table: Table, limits: Read<ResourceLimits>): IpResource | undefined {
+  const read = required(table, "address", floatingAddress)
+  const device = optional(table, "device", deviceName, null)
+  const fields = whole<ResourceLimits>(limits)
+  if (read === undefined || device === undefined || fields === undefined) return undefined
+  return { kind: "ip", ...fields, ...read, device: device ?? undefined }
 }
 
 /** `fields` if each of them could be read. */

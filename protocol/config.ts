@@ -18,6 +18,7 @@ import type {
   NodeConfig,
   ServiceConfig,
   SiteConfig,
+  TakeoverProof,
   TicketConfig,
   WitnessConfig,
 } from "./cluster.ts"
@@ -135,12 +136,14 @@ function completeService(service: ServiceDraft, draft: Draft): ServiceConfig {
     ticket: ticketName(sure(service.ticket)),
     nodes: names.map((name) => idOf(sure(name), draft)),
     mode: sure(service.mode),
-    proof:
-      sure(service.proof) === "self-lease"
-        ? { kind: "self-lease", margin: millis(sure(service.margin)) }
-        : { kind: "operator" },
+    proof: completeProof(service),
     resources: service.resources.map(({ config }) => sure(config)),
   }
+}
+
+function completeProof({ proof, margin }: ServiceDraft): TakeoverProof {
+  const kind = sure(proof)
+  return kind === "self-lease" ? { kind, margin: millis(sure(margin)) } : { kind }
 }
 
 /** Two sets of nodes that could both speak for a site (SPEC V6). */

@@ -80,9 +80,21 @@ function timesOf(t: Timings, { proof }: ServiceConfig): Times {
     debt: t.pass + stretched(t.lease, t.rho),
     order,
     leaseLeft: t.lease - t.heartbeat - 2 * t.pass,
-    margin: proof.kind === "self-lease" ? stretched(proof.margin, t.rho) : undefined,
+    margin: marginOf(t, proof),
     // The first answer may bring a memo of others; then the plan is written with one more claim (SPEC VL5).
     voice: 2 * assumed.witnessAnswer + assumed.arbitrationWindow + assumed.write + order,
+  }
+}
+
+/** The gate closes with the lease, by the kernel's own hand. */
+function marginOf(t: Timings, proof: ServiceConfig["proof"]): number | undefined {
+  switch (proof.kind) {
+    case "self-lease":
+      return stretched(proof.margin, t.rho)
+    case "gate":
+      return 0
+    case "operator":
+      return undefined
   }
 }
 

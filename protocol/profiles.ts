@@ -113,4 +113,6 @@ export const defaults = {
   /** 5 s: a monitor answers from what is at hand. */
   monitorTimeout: millis(5_000),
   monitorInterval: millis(10_000),
+  /** 1 s: a look at an address starts no program, and a lost carrier is worth knowing. */
+  monitorIntervalIp: millis(1_000),
 } as const

@@ -42,6 +42,7 @@ function configurationLines({ status, host, age_ms }: StatusAnswer): readonly st
       `control started ${host.control_starts} times, picture ${age_ms} ms old`,
     ...host.realtime.map(realtimeLine),
     ...host.sockets.map(socketLine),
+    ...gateLines(host.gate),
     ...(drops.length === 0 ? [] : [`dropped        ${drops.join(", ")}`]),
   ]
 }
@@ -56,6 +57,18 @@ function socketLine({ link, address, open, options }: StatusAnswer["host"]["sock
     reason === "" ? `${option} ${got}` : `${option} ${got}, asked ${asked} (${reason})`,
   )
   return `${`socket ${link}`.padEnd(15)}${[open ? address : `${address} NOT OPEN`, ...words].join("; ")}`
+}
+
+function gateLines(gate: StatusAnswer["host"]["gate"]): readonly string[] {
+  const lead = "gate".padEnd(15)
+  switch (gate.kind) {
+    case "none":
+      return []
+    case "ready":
+      return [`${lead}ready${gate.owned ? "" : ", tables that others can change"}`]
+    case "missing":
+      return [`${lead}MISSING (${gate.reason}): services with proof "gate" cannot run here`]
+  }
 }
 
 function witnessDetail({ witness }: NodeStatus): string {

@@ -18,7 +18,7 @@ export const verdictStatus: Readonly<Record<Verdict["kind"], number>> = {
 /** Pictures come every second: five missing ones are no coincidence. */
 const ageMax = 5_000
 
-export function judge({ age_ms, status }: StatusAnswer): Verdict {
+export function judge({ age_ms, status, host }: StatusAnswer): Verdict {
   if (age_ms > ageMax) {
     return { kind: "hangs", reasons: [`the real-time process has said nothing for ${age_ms} ms`] }
   }
@@ -27,7 +27,7 @@ export function judge({ age_ms, status }: StatusAnswer): Verdict {
   }
   if (!status.rights.voice.held)
     return { kind: "no-rights", reasons: ["this view has no voice for its site"] }
-  const reasons = degradations(status)
+  const reasons = [...degradations(status), ...(host.gate.kind === "missing" ? ["the gate is missing"] : [])]
   return reasons.length === 0 ? { kind: "healthy" } : { kind: "degraded", reasons }
 }
 

@@ -23,10 +23,23 @@ import { beginAct, endAct, updateView } from "./view.ts"
 
 /** Share of a ring lease that a deadline must grow by before the lease file is written again. */
 const leaseFileShare = 8
-/** Told with `stopped` while the process that runs resources is away: the node cannot start anything. */
+/** Told with `stopped` by a node that cannot start the service: its process that runs resources is away. */
 export const nobodyToStart = "nobody to start it"
+/** The same: the service's proof is the gate, and this node has none. */
+export const noGate = "no gate here"
 /** A failed stop is tried again. */
 const stopRetry = millis(5000)
+
+export function isUnable(reason: string): boolean {
+  return reason === nobodyToStart || reason === noGate
+}
+
+/** Why this node cannot start the service; undefined: it can. */
+function inability(node: NodeState, name: ServiceName): string | undefined {
+  const service = node.config.services.find((each) => each.name === name)
+  if (service?.proof.kind === "gate" && node.gate !== "ready") return noGate
+  return node.control === "absent" ? nobodyToStart : undefined
+}
 
 export function updateActivation(node: NodeState, service: ServiceName, change: Partial<Activation>): void {
   const activation = node.activations.get(service)
@@ -68,7 +81,7 @@ function raise(turn: Turn, service: ServiceName, epoch: string, until: Instant):
     updateActivation(node, service, { written: until })
     turn.effects.push({ kind: "write-lease", service, epoch, deadline: until })
   }
-  if (activation.phase === "stopped" && !activation.failed && node.control === "present") {
+  if (activation.phase === "stopped" && !activation.failed && inability(node, service) === undefined) {
     begin(turn, service, "starting", "")
     const operation = node.activations.get(service)?.operation ?? 0
     turn.effects.push({ kind: "start-service", operation, service, epoch, deadline: until })
@@ -254,6 +267,24 @@ export function onControlConnected(turn: Turn, found: readonly FoundService[]): 
   reconcileActivations(turn)
 }
 
+/** What only the gate would prove to be over must not go on without it. */
+export function onGateChanged(turn: Turn, missing: string | undefined): void {
+  const { node } = turn
+  const was = node.gate
+  node.gate = missing === undefined ? "ready" : "missing"
+  if (node.gate === was) return
+  report(
+    turn,
+    missing === undefined ? "info" : "critical",
+    `gate-${node.gate}`,
+    node.self.name,
+    missing ?? "",
+  )
+  if (missing === undefined) return
+  for (const { name, proof } of node.config.services)
+    if (proof.kind === "gate") onServiceFailed(turn, name, `gate lost: ${missing}`)
+}
+
 /** Tells the members what changed here; a stop with its epoch is the proof `released`. */
 export function tellPhases(turn: Turn): void {
   const { node } = turn
@@ -270,8 +301,9 @@ export function tellPhases(turn: Turn): void {
     const begun = phase === "stopped" ? undefined : activation.epoch
     const epoch = over ? assignment.epoch : begun
     const known = told?.get(service)
-    const why = phase === "stopped" && node.control === "absent" ? nobodyToStart : reason.slice(0, 80)
-    const changed = (why === nobodyToStart) !== (known?.reason === nobodyToStart)
+    const unable = phase === "stopped" ? inability(node, service) : undefined
+    const why = unable ?? reason.slice(0, 80)
+    const changed = unable !== (isUnable(known?.reason ?? "") ? known?.reason : undefined)
     if (known?.phase === phase && known.epoch === epoch && !over && !changed) continue
     if (!beginAct(node, `phase:${service}:${phase}:${epoch ?? ""}`)) continue
     order(turn, { kind: "phase", service, phase, epoch, failed, reason: why })

@@ -56,6 +56,8 @@ export type NodeEvent =
   /** The process that runs resources is there and has looked at what runs: one entry a configured service. */
   | { readonly kind: "control-connected"; readonly found: readonly FoundService[] }
   | { readonly kind: "control-lost" }
+  /** The gate for floating addresses was lost, for this reason, or is there again. */
+  | { readonly kind: "gate-changed"; readonly missing: string | undefined }
   /** Outcomes of `start-service` and `stop-service`, by operation number. */
   | { readonly kind: "service-started"; readonly operation: number; readonly service: ServiceName }
   | {

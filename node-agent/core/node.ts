@@ -9,6 +9,7 @@ import { after, earliest, type Incarnation, type Instant, type NodeId } from "..
 import {
   nextActivationWork,
   onControlConnected,
+  onGateChanged,
   onServiceFailed,
   onServiceStarted,
   onServiceStopped,
@@ -79,6 +80,8 @@ function handle(turn: Turn, event: NodeEvent): void {
     case "control-lost":
       node.control = "absent"
       return
+    case "gate-changed":
+      return onGateChanged(turn, event.missing)
     case "service-started":
       return onServiceStarted(turn, event.service, event.operation)
     case "service-start-failed":

@@ -2,9 +2,18 @@
  * What may start here, and on what proof (SPEC S). Pure: the coordinator asks for each service what is to be done now. A
  * takeover needs one proof for every absent node that may own the service; a service without proof is blocked and loud.
  */
-import type { ServiceConfig } from "../../protocol/cluster.ts"
-import { after, type Epoch, type Instant, instant, type NodeId, stretched } from "../../protocol/units.ts"
-import { nobodyToStart } from "./activations.ts"
+import type { ServiceConfig, TakeoverProof } from "../../protocol/cluster.ts"
+import {
+  after,
+  type Epoch,
+  type Instant,
+  instant,
+  type Millis,
+  millis,
+  type NodeId,
+  stretched,
+} from "../../protocol/units.ts"
+import { isUnable } from "./activations.ts"
 import { moveOf } from "./mandate.ts"
 import { hasMandate, needsMandate } from "./rights.ts"
 import type { NodeState, ServiceRecord, TicketState, View } from "./state.ts"
@@ -54,7 +63,7 @@ function reasonToRevoke(
     return "mandate-changed"
   if (view.departing.includes(assignment.owner)) return "owner-departs"
   const owner = view.phases.get(assignment.owner)?.get(service.name)
-  if (owner?.phase === "stopped" && owner.reason === nobodyToStart) return "owner-cannot-start"
+  if (owner?.phase === "stopped" && isUnable(owner.reason)) return "owner-cannot-start"
   const better =
     preferred !== undefined && preferred !== assignment.owner && isAble(service, record, view, preferred)
   return better ? "move-ordered" : undefined
@@ -95,7 +104,7 @@ function isAble(service: ServiceConfig, record: ServiceRecord, view: View, membe
   const failures = record.failures.find((failure) => failure.node === member)?.count ?? 0
   const stays = view.members.includes(member) && !view.departing.includes(member)
   const told = view.phases.get(member)?.get(service.name)
-  const willing = told?.phase === "stopped" && told.reason !== nobodyToStart
+  const willing = told?.phase === "stopped" && !isUnable(told.reason)
   return stays && service.nodes.includes(member) && failures < failuresMax && willing
 }
 
@@ -108,13 +117,17 @@ function proven(node: NodeState, situation: Situation, target: NodeId): Placemen
   const { service, now } = situation
   const suspects = nodesToProve(node, situation)
   if (suspects.length === 0) return { kind: "assign", node: target }
-  if (service.proof.kind === "self-lease") {
-    const margin = stretched(service.proof.margin, node.config.timings.rho)
-    const at = after(rightsOver(node, situation), margin)
+  if (service.proof.kind !== "operator") {
+    const at = after(rightsOver(node, situation), marginOf(node, service.proof))
     return now >= at ? { kind: "assign", node: target } : { kind: "wait", node: target, at }
   }
   const open = suspects.filter((suspect) => !isConfirmed(node, situation, suspect))
   return open.length === 0 ? { kind: "assign", node: target } : { kind: "blocked", nodes: open }
+}
+
+/** The gate closes with the lease, by the kernel's own hand, and no later (SPEC G2). */
+function marginOf(node: NodeState, proof: Exclude<TakeoverProof, { kind: "operator" }>): Millis {
+  return proof.kind === "gate" ? millis(0) : stretched(proof.margin, node.config.timings.rho)
 }
 
 /** The instant at which all deadlines of any old owner have passed. */

@@ -39,6 +39,7 @@ export interface NodeOptions {
   readonly seed: number
   /** What this program speaks, unless a test has it speak less. */
   readonly versions?: VersionRange
+  readonly gate: NodeState["gate"]
   /** For people, and for the incarnation of a node that forgot its last one. */
   readonly wall: WallTime
 }
@@ -202,6 +203,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     },
     wall: options.wall,
     control: "absent",
+    gate: options.gate,
     amnesiaUntil: undefined,
     pinLost: durable === undefined,
     leaving: "no",

@@ -67,6 +67,8 @@ export interface NodeState {
   health: HealthEntry
   wall: WallTime
   control: "absent" | "present"
+  /** Does the kernel close floating addresses here when their lease ends (SPEC G)? `none`: there are none. */
+  gate: "none" | "ready" | "missing"
   /** Until then this node's vote counts for no pledge: its record was lost (SPEC M9). */
   amnesiaUntil: Instant | undefined
   /** The record was lost and nobody has told the pin yet: no witness is believed (SPEC W6). */

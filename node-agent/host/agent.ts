@@ -6,8 +6,8 @@
 import { randomBytes } from "node:crypto"
 import { mkdirSync } from "node:fs"
 import { never } from "../../protocol/assert.ts"
-import type { ClusterConfig } from "../../protocol/cluster.ts"
-import { after, earliest, type Instant, millis, type NodeId, type ServiceName } from "../../protocol/units.ts"
+import type { ClusterConfig, ServiceConfig } from "../../protocol/cluster.ts"
+import { after, earliest, type Instant, millis, type NodeId } from "../../protocol/units.ts"
 import type { LogLevel, NodeEffect } from "../core/effects.ts"
 import type { NodeEvent } from "../core/events.ts"
 import { nextDeadline, step } from "../core/node.ts"
@@ -20,6 +20,7 @@ import type { HealthSample, HostStatus, LogLine } from "./control/messages.ts"
 import { ControlLink } from "./control-link.ts"
 import { ownProgram, spawnControl } from "./control-process.ts"
 import { createCryptography, type RingKey } from "./cryptography.ts"
+import { Gate } from "./gate.ts"
 import { closeLeases, LeaseFiles } from "./lease-file.ts"
 import type { Native } from "./native.ts"
 import type { RealtimeReport } from "./realtime.ts"
@@ -87,6 +88,7 @@ class Agent {
   readonly #leases: LeaseFiles
   readonly #suspendWatch: SuspendWatch
   readonly #tracer = new Tracer()
+  readonly #gate: Gate
   readonly #firstEffects: readonly NodeEffect[]
   #health = unknownHealth
   #nextHealth: Instant
@@ -103,10 +105,14 @@ class Agent {
     this.#nextHealth = now
     this.#nextStatus = now
     mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o700 })
-    closeLeases(options.runtimeDirectory, this.#ownServices())
+    closeLeases(
+      options.runtimeDirectory,
+      this.#services().map(({ name }) => name),
+    )
     this.#leases = new LeaseFiles(options.runtimeDirectory, (service, reason) =>
       this.#log("error", "lease-file-failed", { service, reason }),
     )
+    this.#gate = this.#createGate()
     this.#state = new StateWriter({
       directory: options.stateDirectory,
       persisted: (write) => this.#deliver({ kind: "persisted", write }),
@@ -133,6 +139,7 @@ class Agent {
         ringKeys: options.ringKeys.map((key) => key.id),
         sessionNonce: randomBytes(16),
         seed: randomBytes(4).readUInt32LE(),
+        gate: this.#gate.state.kind,
         wall: wallNow(),
       },
       monotonicNow(),
@@ -148,6 +155,9 @@ class Agent {
     for (const { item, asked, got, reason } of realtime.items) {
       this.#log(reason === "" ? "info" : "warn", "real-time", { item, asked, got, reason })
     }
+    const gate = this.#gate.state
+    if (gate.kind === "missing") this.#log("error", "gate-missing", { reason: gate.reason })
+    else if (gate.kind === "ready") this.#log("info", "gate-ready", { owned: gate.owned })
     if (state.kind === "missing") this.#log("warn", "state-missing", { meaning: "amnesia" })
     if (state.kind === "torn") this.#log("error", "state-torn", { meaning: "amnesia", reason: state.reason })
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stopRequested(signal))
@@ -213,6 +223,7 @@ class Agent {
         break
       case "write-lease":
         this.#leases.write(effect.service, effect)
+        this.#gate.set(effect.service, effect.deadline)
         break
       case "post-summary":
       case "start-service":
@@ -234,6 +245,7 @@ class Agent {
   }
 
   #completed(event: NodeEvent, effects: readonly NodeEffect[], at: Instant): void {
+    this.#gate.write()
     if (effects.some(isNotable)) this.#statusSoon(at)
     if (this.#options.traceFile === undefined) return
     this.#trace(this.#tracer.stepLines(this.#node, event, effects, at))
@@ -251,6 +263,7 @@ class Agent {
 
   #sampleHealth(now: Instant): void {
     this.#nextHealth = after(now, healthInterval)
+    this.#gate.check()
     const lateness = this.#loop.takeWorstLateness()
     this.#latenessLast = lateness
     this.#latenessWorst = Math.max(this.#latenessWorst, lateness)
@@ -288,6 +301,7 @@ class Agent {
       sockets: this.#udp.sockets,
       dropped_lines: this.#control.droppedLines,
       control_starts: this.#control.starts,
+      gate: this.#gate.state,
     }
   }
 
@@ -310,6 +324,7 @@ class Agent {
     this.#loop.stop()
     this.#udp.close()
     await this.#control.finish(controlPatience)
+    this.#gate.close()
     this.#ended(reason)
   }
 
@@ -325,9 +340,21 @@ class Agent {
     process.exit(exitBroken)
   }
 
-  #ownServices(): readonly ServiceName[] {
+  #createGate(): Gate {
+    const services = this.#services().map(({ name, resources }) => {
+      const addresses = resources.flatMap((resource) => (resource.kind === "ip" ? [resource.address] : []))
+      return [name, addresses] as const
+    })
+    return new Gate({
+      addresses: new Map(services.filter(([, addresses]) => addresses.length > 0)),
+      native: this.#options.native ?? "no functions of the C library",
+      changed: (missing) => this.#deliver({ kind: "gate-changed", missing }),
+    })
+  }
+
+  #services(): readonly ServiceConfig[] {
     const { config, self } = this.#options
-    return config.services.filter(({ nodes }) => nodes.includes(self)).map(({ name }) => name)
+    return config.services.filter(({ nodes }) => nodes.includes(self))
   }
 }
 

@@ -137,6 +137,7 @@ export class World {
         versions: host.versions,
         sessionNonce: nonce,
         seed: Math.floor(draw(this.#random) * 2 ** 32),
+        gate: "ready",
         wall: wallTime(1_800_000_000_000 + this.now),
       },
       localTime(host, this.now),

@@ -3,6 +3,8 @@ import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "./config-builder.ts"
 
 export const selfLease = { proof: "self-lease", self_lease_margin_ms: 20 }
+/** One floating address and nothing else: its proof is the gate. */
+export const floating = { resource: [{ kind: "ip", name: "address", address: "10.0.0.100/24" }] }
 
 const ledger = service("ledger", selfLease)
 const { witness } = twoSites()

@@ -8,6 +8,7 @@ import type { Instant, NodeId, WallTime } from "../../../protocol/units.ts"
 import type { CommandResult, LogFields, LogLevel, NodeEffect } from "../../core/effects.ts"
 import type { NodeEvent, OperatorCommand } from "../../core/events.ts"
 import type { NodeStatus } from "../../core/status.ts"
+import type { GateState } from "../gate.ts"
 import type { RealtimeItem } from "../realtime.ts"
 import type { SocketReport } from "../udp.ts"
 
@@ -68,6 +69,8 @@ export interface HostStatus {
   readonly dropped_lines: number
   /** How often the control process was started. */
   readonly control_starts: number
+  /** What closes floating addresses when their lease ends. */
+  readonly gate: GateState
 }
 
 export interface StatusReport {

@@ -160,7 +160,7 @@ export function childrenOf(pid: number): readonly number[] {
   }
 }
 
-function commandLine(pid: number): readonly string[] {
+export function commandLine(pid: number): readonly string[] {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")
   } catch {

@@ -6,7 +6,8 @@ import type { FoundService, NodeEvent } from "../../../node-agent/core/events.ts
 import { step } from "../../../node-agent/core/node.ts"
 import type { NodeState } from "../../../node-agent/core/state.ts"
 import { incarnation, nodeId, serviceName } from "../../../protocol/units.ts"
-import { configOf } from "../../support/layouts.ts"
+import { service } from "../../support/config-builder.ts"
+import { configOf, floating } from "../../support/layouts.ts"
 import { at, nodeInView, pendingOf } from "./node-builder.ts"
 
 const ledger = serviceName("ledger")
@@ -14,8 +15,8 @@ const config = configOf("1x3")
 const E = "0.0.7.3"
 
 /** Node 1 of a view of all, assigned the service at epoch E; its process for services is there, nothing runs. */
-function assigned(): NodeState {
-  const node = nodeInView(config, [1, 2, 3], { coordinator: nodeId(2) })
+function assigned(plan = config): NodeState {
+  const node = nodeInView(plan, [1, 2, 3], { coordinator: nodeId(2) })
   tell(node, 1010, { kind: "control-connected", found: [found("stopped")] })
   assign(node, E)
   return node
@@ -164,6 +165,38 @@ describe("ending", () => {
     expect(told(node).some(({ phase }) => phase === "stopped")).toBe(false)
     expect(kinds(tick(node, 6099))).toEqual([])
     expect(kinds(tick(node, 6100))).toContain("stop-service")
+  })
+})
+
+describe("the gate", () => {
+  const gated = configOf("1x3", { service: [service("ledger", floating)] })
+
+  test("[S14] without it nothing whose proof it is starts, and the others are told; with it, it does", () => {
+    const node = assigned(gated)
+    expect(kinds(tick(node, 1020))).not.toContain("start-service")
+    expect(told(node).at(-1)).toMatchObject({ phase: "stopped", reason: "no gate here" })
+    expect(kinds(tell(node, 1030, { kind: "gate-changed", missing: undefined }))).toContain("start-service")
+  })
+
+  test("[S14] what needs no proof of it starts without", () => {
+    expect(kinds(tick(assigned(), 1020))).toContain("start-service")
+  })
+
+  test("[S14] lost, it takes what it should guard with it", () => {
+    const node = assigned(gated)
+    tell(node, 1020, { kind: "gate-changed", missing: undefined })
+    tell(node, 1030, { kind: "service-started", service: ledger, operation: operation(node) })
+    expect(kinds(tell(node, 1040, { kind: "gate-changed", missing: "flushed" }))).toEqual([
+      "lease none",
+      "stop-service",
+    ])
+    expect(node.recent.map(({ kind }) => kind)).toEqual(["gate-ready", "gate-missing", "service-failed"])
+  })
+
+  test("[S14] lost, it leaves alone what it does not guard", () => {
+    const node = running()
+    node.gate = "ready"
+    expect(kinds(tell(node, 1040, { kind: "gate-changed", missing: "flushed" }))).toEqual([])
   })
 })
 

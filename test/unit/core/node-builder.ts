@@ -38,6 +38,7 @@ export function startedNode(
       ringKeys: [1],
       sessionNonce: new Uint8Array(16),
       seed: 1,
+      gate: "none",
       wall: wallTime(1_800_000_000_000),
     },
     at(0),

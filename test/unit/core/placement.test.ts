@@ -1,5 +1,6 @@
 /** SPEC S2-S5, S10, S11, S13: what may start where, and on what proof. */
 import { describe, expect, test } from "vitest"
+import { noGate } from "../../../node-agent/core/activations.ts"
 import { placementOf } from "../../../node-agent/core/placement.ts"
 import type { NodeState, ServiceRecord, TicketState, View } from "../../../node-agent/core/state.ts"
 import type { ClusterConfig } from "../../../protocol/cluster.ts"
@@ -13,13 +14,14 @@ import {
   siteId,
 } from "../../../protocol/units.ts"
 import { service } from "../../support/config-builder.ts"
-import { configOf, selfLease } from "../../support/layouts.ts"
+import { configOf, floating, selfLease } from "../../support/layouts.ts"
 import { at, main, nodeInView, ticketOf, turnAt } from "./node-builder.ts"
 
 const ledger = serviceName("ledger")
 const three = configOf("1x3")
 const guarded = configOf("1x3", { service: [service("ledger", { proof: "operator" })] })
 const sites = configOf("2x2")
+const gated = configOf("1x3", { service: [service("ledger", floating)] })
 const guardedSites = configOf("2x2", { service: [service("ledger", { proof: "operator" })] })
 
 interface Situation {
@@ -221,6 +223,36 @@ describe("proofs", () => {
   ])("[S2] [S4] self-lease, $what: $expected", ({ situation, expected }) =>
     expect(placed(situation)).toBe(expected),
   )
+
+  test.each<{ what: string; situation: Situation; expected: string }>([
+    { what: "nobody owned it", situation: {}, expected: "assign 1" },
+    {
+      what: "the absent owner, its rights not over",
+      situation: { record: owned(3), view: { activateAt: at(1250) } },
+      expected: "wait 1 1250",
+    },
+    {
+      what: "the absent owner, its rights over: nothing is added",
+      situation: { record: owned(3), view: { activateAt: at(1200) } },
+      expected: "assign 1",
+    },
+    {
+      what: "a member without a gate is not chosen",
+      situation: {
+        view: {
+          phases: new Map(
+            [1, 2].map((id) => [
+              nodeId(id),
+              new Map([[ledger, { phase: "stopped", epoch: undefined, reason: id === 1 ? noGate : "" }]]),
+            ]),
+          ),
+        },
+      },
+      expected: "assign 2",
+    },
+  ])("[S2] [S14] gate, $what: $expected", ({ situation, expected }) => {
+    expect(placed({ config: gated, ...situation })).toBe(expected)
+  })
 
   test.each<{ what: string; situation: Situation; expected: string }>([
     { what: "nobody owned it", situation: {}, expected: "assign 1" },

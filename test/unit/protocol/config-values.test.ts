@@ -19,7 +19,7 @@ const urlExpected =
   "expected an https:// address of at most 1024 characters without user, query or fragment (http:// only to the machine itself)"
 const addressExpected = (port: number) =>
   `expected a literal IPv4 or IPv6 address of one host, as 10.0.0.1:${port} or [fd00::1]:${port}`
-const kindExpected = 'expected "command" or "ocf" or "systemd"'
+const kindExpected = 'expected "command" or "ocf" or "systemd" or "ip"'
 const commandExpected = "expected 1 to 64 strings, the program and its arguments"
 
 const first = ["service", 0, "resource", 0] as const
@@ -146,7 +146,7 @@ const shapes: readonly Refusal[] = [
   {
     path: ["service", 0, "proof"],
     value: "none",
-    message: 'found "none", expected "self-lease" or "operator"',
+    message: 'found "none", expected "self-lease" or "gate" or "operator"',
   },
   { path: ["service", 0, "nodes"], value: [], message: "found 0, expected 1 to 64 names of nodes" },
   {

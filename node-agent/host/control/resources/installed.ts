@@ -5,7 +5,13 @@
 import { execFile } from "node:child_process"
 import { accessSync, constants } from "node:fs"
 import { never } from "../../../../protocol/assert.ts"
-import type { CommandResource, OcfResource, ResourceConfig } from "../../../../protocol/cluster.ts"
+import type {
+  CommandResource,
+  IpResource,
+  OcfResource,
+  ResourceConfig,
+} from "../../../../protocol/cluster.ts"
+import { interfaceNames, interfaceOfNetwork } from "../../interface.ts"
 import { problemsOf, readOcfMetadata } from "./ocf-metadata.ts"
 import { systemctl } from "./systemd.ts"
 
@@ -18,6 +24,8 @@ export async function problemsHere(config: ResourceConfig): Promise<readonly str
       return ocfProblems(config)
     case "systemd":
       return unitProblems(config.unit)
+    case "ip":
+      return ipProblems(config)
     default:
       return never(config)
   }
@@ -59,6 +67,18 @@ function unitFileState(unit: string): Promise<string> {
       resolve(cause === null ? printed.trim() : "")
     })
   })
+}
+
+const nft = "/usr/sbin/nft"
+
+function ipProblems({ device, address, prefix }: IpResource): readonly string[] {
+  const isUnknown = device !== undefined && !interfaceNames().includes(device)
+  const isNowhere = device === undefined && interfaceOfNetwork({ address, prefix }) === undefined
+  return [
+    ...(canRun(nft) ? [] : [`${nft} cannot be run: there is no gate here`]),
+    ...(isUnknown ? [`there is no interface ${device}`] : []),
+    ...(isNowhere ? [`no running interface has an address of the network of ${address}/${prefix}`] : []),
+  ]
 }
 
 function canRun(program: string): boolean {

@@ -4,8 +4,9 @@
  * process, which may be slow or killed.
  */
 import type { ResourceConfig } from "../../../../protocol/cluster.ts"
-import type { Instant } from "../../../../protocol/units.ts"
+import type { Instant, ServiceName } from "../../../../protocol/units.ts"
 import { createCommand } from "./command.ts"
+import { IpResource } from "./ip.ts"
 import { createOcf } from "./ocf.ts"
 import { SystemdResource } from "./systemd.ts"
 
@@ -40,7 +41,7 @@ export type Finding =
 
 /** What every resource of a service is made with. */
 export interface ResourceContext {
-  readonly service: string
+  readonly service: ServiceName
   readonly runtimeDirectory: string
   /** QUORUMBEAT_CLUSTER, _NODE, _SITE, _SERVICE, _LEASE_FILE. */
   readonly environment: Readonly<Record<string, string>>
@@ -56,6 +57,8 @@ export function createResource(config: ResourceConfig, context: ResourceContext)
       return createOcf(config, context)
     case "systemd":
       return new SystemdResource(config, context)
+    case "ip":
+      return new IpResource(config, context)
   }
 }
 

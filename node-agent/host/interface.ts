@@ -1,0 +1,151 @@
+/** Network interfaces and their addresses, by ioctl and rtnetlink: no program is started and nothing is waited for. */
+import { readFileSync } from "node:fs"
+import { networkInterfaces } from "node:os"
+import { addressBytes } from "../../protocol/address.ts"
+import { type Native, NativeFailure } from "./native.ts"
+import {
+  acknowledgeFlag,
+  attribute,
+  createFlag,
+  NetlinkSocket,
+  netlinkMessage,
+  netlinkRoute,
+  replaceFlag,
+  requestFlag,
+} from "./netlink.ts"
+
+export interface NetworkInterface {
+  readonly name: string
+  readonly index: number
+  /** Six bytes. */
+  readonly hardwareAddress: Uint8Array
+  /** Up, and with a carrier. */
+  readonly isRunning: boolean
+}
+
+export interface PrefixedAddress {
+  /** Literal, in the spelling of the configuration. */
+  readonly address: string
+  readonly prefix: number
+}
+
+/** linux/sockios.h; `struct ifreq` has a name of 16 bytes and a union of 24. */
+const getFlags = 0x8913
+const getHardwareAddress = 0x8927
+const getIndex = 0x8933
+const requestLength = 40
+const nameLength = 16
+const upFlag = 0x1
+const runningFlag = 0x40
+
+const inet = 2
+const inet6 = 10
+const datagramCloseOnExec = 2 | 0o2000000
+
+/** `undefined`: there is none of this name. */
+export function findInterface(native: Native, name: string): NetworkInterface | undefined {
+  const ioctl = native.declare("ioctl", "int", ["int", "size", "bytes"])
+  const descriptor = native.declare("socket", "int", ["int", "int", "int"])(inet, datagramCloseOnExec, 0)
+  const ask = (what: number): Buffer => {
+    const request = Buffer.alloc(requestLength)
+    request.write(name, 0, nameLength - 1, "latin1")
+    ioctl(descriptor, what, request)
+    return request.subarray(nameLength)
+  }
+  try {
+    const flags = ask(getFlags).readUInt16LE(0)
+    return {
+      name,
+      index: ask(getIndex).readInt32LE(0),
+      // Behind the two bytes of the hardware's kind.
+      hardwareAddress: Uint8Array.from(ask(getHardwareAddress).subarray(2, 8)),
+      isRunning: (flags & upFlag) !== 0 && (flags & runningFlag) !== 0,
+    }
+  } catch (cause) {
+    if (cause instanceof NativeFailure && cause.code === "ENODEV") return undefined
+    throw cause
+  } finally {
+    native.declare("close", "int", ["int"])(descriptor)
+  }
+}
+
+/** The interface that has an address of the same network, as its own; `undefined`: none has. */
+export function interfaceOfNetwork({ address, prefix }: PrefixedAddress): string | undefined {
+  const wanted = addressBytes(address)
+  return Object.entries(networkInterfaces()).find(([, own = []]) =>
+    own.some((each) => {
+      const bytes = addressBytes(each.address)
+      return each.address !== address && bytes.length === wanted.length && samePrefix(bytes, wanted, prefix)
+    }),
+  )?.[0]
+}
+
+/** All there are, running or not. */
+export function interfaceNames(): readonly string[] {
+  const [, , ...lines] = readFileSync("/proc/net/dev", "utf8").trimEnd().split("\n")
+  return lines.map((line) => line.split(":")[0]?.trim() ?? "")
+}
+
+/** Interfaces that have the address now, of those that are running. */
+export function holdersOf(address: string): readonly string[] {
+  return Object.entries(networkInterfaces()).flatMap(([name, own = []]) =>
+    own.some((each) => each.address === address) ? [name] : [],
+  )
+}
+
+function samePrefix(a: Uint8Array, b: Uint8Array, prefix: number): boolean {
+  return a.every((byte, index) => {
+    const bits = Math.min(Math.max(prefix - 8 * index, 0), 8)
+    return (byte ^ (b[index] ?? 0)) >> (8 - bits) === 0
+  })
+}
+
+const newAddress = 20
+const deleteAddress = 21
+const localAttribute = 2
+const addressAttribute = 1
+const flagsAttribute = 8
+/** The check for duplicates is ours: the kernel's keeps an IPv6 address unusable for a second. */
+const noDuplicateCheck = 0x02
+
+/** An address that is there already is a success. Throws `NativeFailure`. */
+export function addAddress(native: Native, on: NetworkInterface, address: PrefixedAddress): void {
+  const flags = requestFlag | acknowledgeFlag | createFlag | replaceFlag
+  ask(native, newAddress, flags, on, address, [
+    attribute(flagsAttribute, Uint8Array.of(noDuplicateCheck, 0, 0, 0)),
+  ])
+}
+
+/** One that is not there is a success. Throws `NativeFailure`. */
+export function removeAddress(native: Native, on: NetworkInterface, address: PrefixedAddress): void {
+  try {
+    ask(native, deleteAddress, requestFlag | acknowledgeFlag, on, address, [])
+  } catch (cause) {
+    if (cause instanceof NativeFailure && ["EADDRNOTAVAIL", "ENODEV"].includes(cause.code)) return
+    throw cause
+  }
+}
+
+function ask(
+  native: Native,
+  type: number,
+  flags: number,
+  on: NetworkInterface,
+  { address, prefix }: PrefixedAddress,
+  more: readonly Uint8Array[],
+): void {
+  const bytes = addressBytes(address)
+  // struct ifaddrmsg: family, prefix, flags, scope, index.
+  const header = Buffer.from([bytes.length === 4 ? inet : inet6, prefix, 0, 0, 0, 0, 0, 0])
+  header.writeUInt32LE(on.index, 4)
+  // For an IPv4 address to remove the second one would mean: with this prefix only.
+  const isAnyPrefix = type === deleteAddress && bytes.length === 4
+  const peer = isAnyPrefix ? [] : [attribute(addressAttribute, bytes)]
+  const attributes = [attribute(localAttribute, bytes), ...peer, ...more]
+  const socket = new NetlinkSocket(native, netlinkRoute)
+  try {
+    socket.request(netlinkMessage(type, flags, [header, ...attributes]))
+  } finally {
+    socket.close()
+  }
+}

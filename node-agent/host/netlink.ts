@@ -1,0 +1,115 @@
+/**
+ * Netlink: how the kernel is told of addresses (rtnetlink) and of elements of nftables' sets (nfnetlink) without starting
+ * a program. Layouts are those of linux/netlink.h: a header, the family's own header, attributes of type and length, all
+ * padded to four bytes. The kernel works on a request while it is sent, so its answer is there when the call returns.
+ */
+import { endianness } from "node:os"
+import { assert } from "../../protocol/assert.ts"
+import { type Native, NativeFailure, type NativeFunction } from "./native.ts"
+
+/** linux/netlink.h */
+export const netlinkRoute = 0
+export const netlinkNetfilter = 12
+export const requestFlag = 0x1
+export const acknowledgeFlag = 0x4
+export const replaceFlag = 0x100
+export const createFlag = 0x400
+const nestedAttribute = 0x8000
+const errorType = 2
+const headerLength = 16
+
+/** linux/socket.h */
+const familyNetlink = 16
+const rawCloseOnExec = 3 | 0o2000000
+const doNotWait = 0x40
+const receiveMax = 64 * 1024
+
+export class NetlinkSocket {
+  readonly #descriptor: number
+  readonly #send: NativeFunction
+  readonly #receive: NativeFunction
+  readonly #close: NativeFunction
+  readonly #answer = new Uint8Array(receiveMax)
+
+  /** Throws `NativeFailure`. */
+  constructor(native: Native, protocol: number) {
+    assert(endianness() === "LE", "the layouts here are those of x64 and arm64")
+    this.#send = native.declare("send", "long", ["int", "bytes", "size", "int"])
+    this.#receive = native.declare("recv", "long", ["int", "bytes", "size", "int"])
+    this.#close = native.declare("close", "int", ["int"])
+    // Not to be inherited: what it owns must go with this process.
+    this.#descriptor = native.declare("socket", "int", ["int", "int", "int"])(
+      familyNetlink,
+      rawCloseOnExec,
+      protocol,
+    )
+  }
+
+  /** Throws `NativeFailure` with the first error that the kernel answers; a batch has then changed nothing. */
+  request(bytes: Uint8Array): void {
+    this.#send(this.#descriptor, bytes, bytes.length, 0)
+    let failure: NativeFailure | undefined
+    for (let answer = this.#next(); answer !== undefined; answer = this.#next()) {
+      const errno = errorIn(answer)
+      if (errno !== 0) failure ??= new NativeFailure("netlink", errno)
+    }
+    if (failure !== undefined) throw failure
+  }
+
+  close(): void {
+    this.#close(this.#descriptor)
+  }
+
+  /** `undefined`: nothing more has been said. */
+  #next(): Uint8Array | undefined {
+    try {
+      const length = this.#receive(this.#descriptor, this.#answer, this.#answer.length, doNotWait)
+      return this.#answer.subarray(0, length)
+    } catch (cause) {
+      if (cause instanceof NativeFailure && cause.code === "EAGAIN") return undefined
+      throw cause
+    }
+  }
+}
+
+/** One message: its family's header and attributes are `payload`. */
+export function netlinkMessage(type: number, flags: number, payload: readonly Uint8Array[]): Uint8Array {
+  const body = Buffer.concat(payload)
+  const header = Buffer.alloc(headerLength)
+  header.writeUInt32LE(headerLength + body.length, 0)
+  header.writeUInt16LE(type, 4)
+  header.writeUInt16LE(flags, 6)
+  return padded(Buffer.concat([header, body]))
+}
+
+export function attribute(type: number, value: Uint8Array): Uint8Array {
+  const header = Buffer.alloc(4)
+  header.writeUInt16LE(4 + value.length, 0)
+  header.writeUInt16LE(type, 2)
+  return padded(Buffer.concat([header, value]))
+}
+
+export function nested(type: number, ...attributes: readonly Uint8Array[]): Uint8Array {
+  return attribute(type | nestedAttribute, Buffer.concat(attributes))
+}
+
+export function textAttribute(type: number, value: string): Uint8Array {
+  return attribute(type, Buffer.from(`${value}\0`))
+}
+
+function padded(bytes: Buffer): Buffer {
+  return Buffer.concat([bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)])
+}
+
+/** The first error among the messages of one datagram; 0: none, or an acknowledgement. */
+function errorIn(datagram: Uint8Array): number {
+  const view = Buffer.from(datagram.buffer, datagram.byteOffset, datagram.length)
+  for (let at = 0; at + headerLength + 4 <= view.length; ) {
+    const length = view.readUInt32LE(at)
+    assert(length >= headerLength, "the kernel's messages have a header")
+    const error = view.readUInt16LE(at + 4) === errorType ? view.readInt32LE(at + headerLength) : 0
+    if (error !== 0) return -error
+    at += (length + 3) & ~3
+  }
+  return 0
+}

@@ -1,0 +1,228 @@
+// A floating address of real agents in network namespaces, with real nftables, and a client that asks every 5 ms: by IPv4
+// and IPv6, as any client and by a frame to every node's hardware address. Whatever fails, never two nodes answer.
+
+import { setTimeout as sleep } from "node:timers/promises"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { endAll } from "../support/cluster/child.ts"
+import { now, waitFor } from "../support/cluster/waiting.ts"
+import { createWorkplace, removeWorkplace, type Workplace } from "../support/cluster/workplace.ts"
+import { FloatingAgents } from "../support/floating/agents.ts"
+import { Stage } from "../support/floating/stage.ts"
+
+const patience = 20_000
+let workplace: Workplace
+
+beforeAll(async () => {
+  workplace = await createWorkplace("floating")
+})
+afterAll(() => removeWorkplace(workplace))
+
+interface Scene {
+  readonly stage: Stage
+  readonly agents: FloatingAgents
+}
+
+/** Hooks for one `describe`: its tests share the nodes, which are whole again before each. */
+function useScene(label: string, number: number, nodes: readonly string[], tieBreaker?: string): Scene {
+  const scene: { stage?: Stage; agents?: FloatingAgents } = {}
+  beforeAll(async () => {
+    scene.stage = new Stage({ label, number, nodes, directory: `${workplace.directory}/${label}` })
+    await scene.stage.open()
+    const plan = { program: workplace.program, profile: "industrial" } as const
+    scene.agents = new FloatingAgents(scene.stage, tieBreaker === undefined ? plan : { ...plan, tieBreaker })
+    await scene.agents.start()
+  })
+  beforeEach(() => scene.agents?.restore())
+  afterEach(() => {
+    expect(scene.stage?.answers.doubles(), "two nodes answered").toEqual([])
+    expect(scene.stage?.answers.strangers(), "an answer from another hardware address").toEqual([])
+  })
+  afterAll(async () => {
+    await scene.stage?.close()
+    endAll()
+  })
+  const sure = <T>(value: T | undefined): T => {
+    if (value === undefined) throw new Error("the scene is not set")
+    return value
+  }
+  return {
+    get stage() {
+      return sure(scene.stage)
+    },
+    get agents() {
+      return sure(scene.agents)
+    },
+  }
+}
+
+/** Another node answers, at both addresses, after `fault`. */
+async function succession(scene: Scene, fault: (owner: string) => void): Promise<string> {
+  const owner = await scene.stage.settled(patience)
+  fault(owner)
+  const others = scene.stage.nodes.filter((node) => node !== owner)
+  const heir = await scene.stage.settled(patience, others)
+  // Long enough for a late answer of the former owner to show.
+  await sleep(1_000)
+  return heir
+}
+
+/** `owner` answers all the time, with no gap that a client would notice. */
+async function undisturbed({ stage }: Scene, owner: string, duration: number): Promise<void> {
+  const from = now()
+  await sleep(duration)
+  for (const family of ["ipv4", "ipv6"] as const) {
+    const heard = stage.answers.heard(family, from)
+    expect(new Set(heard.map(({ node }) => node))).toEqual(new Set([owner]))
+    expect(stage.answers.outage(family, from), "without an answer").toBeLessThan(500)
+  }
+}
+
+const addressesOf = ({ stage }: Scene, node: string): string =>
+  stage.network.run(node, "ip", ["-o", "addr", "show", "dev", "eth0"])
+
+describe("three nodes", () => {
+  const scene = useScene("fl3", 3, ["a1", "a2", "a3"])
+  const kill = (pid: number, signal: NodeJS.Signals) => process.kill(pid, signal)
+
+  it("kill -9 of both processes: the kernel closes the gate; the address, left behind, answers no more", async () => {
+    let victim = ""
+    await succession(scene, (owner) => {
+      victim = owner
+      scene.agents.child(owner).signalGroup("SIGKILL")
+    })
+    expect(addressesOf(scene, victim)).toContain(scene.stage.floating.ipv4)
+    // The next agent there takes it away.
+    scene.agents.startOne(victim)
+    await waitFor({ what: "the address gone", limit: patience, interval: 100 }, () => {
+      const left = addressesOf(scene, victim)
+      const { ipv4, ipv6 } = scene.stage.floating
+      return (!left.includes(`${ipv4}/`) && !left.includes(`${ipv6}/`)) || undefined
+    })
+  })
+
+  it("kill -9 of the real-time process", async () => {
+    await succession(scene, (owner) => scene.agents.child(owner).signal("SIGKILL"))
+  })
+
+  it("kill -9 of the control process: nothing moves", async () => {
+    const owner = await scene.stage.settled(patience)
+    kill(scene.agents.controlPid(owner), "SIGKILL")
+    await undisturbed(scene, owner, 2_000)
+  })
+
+  it("SIGSTOP of the real-time process, for longer than its rights: woken, it opens nothing", async () => {
+    let victim = ""
+    const heir = await succession(scene, (owner) => {
+      victim = owner
+      scene.agents.child(owner).signal("SIGSTOP")
+    })
+    scene.agents.child(victim).signal("SIGCONT")
+    await scene.agents.whole(patience)
+    await undisturbed(scene, heir, 1_000)
+  })
+
+  it("SIGSTOP of the real-time process, woken again and again around L", async () => {
+    for (const pause of [200, 350, 400, 450, 600]) {
+      const owner = await scene.stage.settled(patience)
+      scene.agents.child(owner).signal("SIGSTOP")
+      await sleep(pause)
+      scene.agents.child(owner).signal("SIGCONT")
+      await scene.agents.whole(patience)
+    }
+    await scene.stage.settled(patience)
+  })
+
+  it("SIGSTOP of the whole agent: wedged, with its address still there", async () => {
+    await succession(scene, (owner) => scene.agents.child(owner).signalGroup("SIGSTOP"))
+  })
+
+  it("SIGSTOP of the control process: nothing moves", async () => {
+    const owner = await scene.stage.settled(patience)
+    kill(scene.agents.controlPid(owner), "SIGSTOP")
+    await undisturbed(scene, owner, 2_000)
+  })
+
+  it("link down: the one with the carrier takes over; plugged in again, the other stays away", async () => {
+    let victim = ""
+    const heir = await succession(scene, (owner) => {
+      victim = owner
+      scene.stage.network.unplug(owner)
+    })
+    scene.stage.network.plug(victim)
+    await scene.agents.whole(patience)
+    await undisturbed(scene, heir, 1_000)
+  })
+
+  for (const direction of ["from", "to"] as const) {
+    it(`one-way cut, nothing ${direction} the owner`, async () => {
+      const heir = await succession(scene, (owner) => scene.stage.network.cut(owner, direction))
+      scene.stage.network.heal()
+      await scene.agents.whole(patience)
+      await undisturbed(scene, heir, 1_000)
+    })
+  }
+
+  it("the whole node gone: its processes and its cable", async () => {
+    await succession(scene, (owner) => {
+      scene.stage.network.unplug(owner)
+      scene.agents.child(owner).signalGroup("SIGKILL")
+    })
+  })
+
+  it("graceful stop: handed over, the address and the tables are taken away", async () => {
+    let victim = ""
+    await succession(scene, (owner) => {
+      victim = owner
+      scene.agents.child(owner).signal("SIGTERM")
+    })
+    await scene.agents.child(victim).ended
+    expect(addressesOf(scene, victim)).not.toContain(`${scene.stage.floating.ipv4}/`)
+    expect(scene.stage.network.run(victim, "nft", ["list", "tables"])).toBe("")
+  })
+
+  it("`nft flush ruleset` on the owner, then kill -9: its gate still closes", async () => {
+    await succession(scene, (owner) => {
+      scene.stage.network.run(owner, "nft", ["flush", "ruleset"])
+      scene.agents.child(owner).signalGroup("SIGKILL")
+    })
+  })
+})
+
+describe("two nodes, one of them the tie-breaker", () => {
+  const scene = useScene("fl2", 2, ["a1", "a2"], "a1")
+  const survivors = ["a1"]
+
+  /** The address on the node whose loss the other survives. */
+  async function ownedByOther(): Promise<void> {
+    const owner = await scene.stage.settled(patience)
+    if (owner === "a2") return
+    scene.agents.child(owner).signal("SIGTERM")
+    await scene.stage.settled(patience, ["a2"])
+    await scene.agents.child(owner).ended
+    await scene.agents.restore()
+  }
+
+  const faults: readonly (readonly [string, () => void])[] = [
+    ["kill -9 of both processes", () => scene.agents.child("a2").signalGroup("SIGKILL")],
+    ["SIGSTOP of the real-time process", () => scene.agents.child("a2").signal("SIGSTOP")],
+    ["link down", () => scene.stage.network.unplug("a2")],
+    ["one-way cut, nothing to the owner", () => scene.stage.network.cut("a2", "to")],
+  ]
+  for (const [name, fault] of faults) {
+    it(name, async () => {
+      await ownedByOther()
+      fault()
+      await scene.stage.settled(patience, survivors)
+      await sleep(1_000)
+    })
+  }
+
+  it("the node that may not go on alone stops: after a cut nobody answers twice, and it answers not at all", async () => {
+    await ownedByOther()
+    scene.stage.network.cut("a2", "both")
+    await scene.stage.settled(patience, survivors)
+    await waitFor({ what: "the address gone from a2", limit: patience, interval: 100 }, () => {
+      return !addressesOf(scene, "a2").includes(`${scene.stage.floating.ipv4}/`) || undefined
+    })
+  })
+})

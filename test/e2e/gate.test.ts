@@ -1,0 +1,250 @@
+// The gate alone, with real nftables, between two network namespaces: what passes when, whatever becomes of the process.
+
+import type { ChildProcess } from "node:child_process"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { setTimeout as sleep } from "node:timers/promises"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
+import { Namespaces } from "../support/namespaces.ts"
+
+const floating = "10.77.1.100"
+const floating6 = "fd77:1::100"
+const plain = "10.77.1.1"
+
+let network: Namespaces
+
+beforeAll(() => {
+  network = new Namespaces("gt")
+  network.add("near", [`${plain}/24`, "fd77:1::1/64", `${floating}/24`, `${floating6}/64`])
+  network.add("far", ["10.77.1.2/24", "fd77:1::2/64"])
+})
+afterAll(() => network.remove())
+
+class Driver {
+  readonly child: ChildProcess
+  readonly #lines: string[] = []
+  #waiting: (() => void) | undefined
+
+  constructor(
+    mode: "owned" | "unowned" | "no-native" = "owned",
+    environment: Readonly<Record<string, string>> = {},
+  ) {
+    const program = join(import.meta.dirname, "../support/floating/gate-driver.ts")
+    const set = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
+    const node = [process.execPath, program, mode, floating, floating6]
+    this.child = network.spawn("near", "env", [...set, ...node])
+    onTestFinished(() => this.end())
+    if (this.child.stdout === null) throw new Error("no standard output")
+    createInterface({ input: this.child.stdout }).on("line", (line) => {
+      this.#lines.push(line)
+      this.#waiting?.()
+    })
+  }
+
+  async line(): Promise<string> {
+    while (this.#lines.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#waiting = resolve
+      })
+    }
+    return this.#lines.shift() ?? ""
+  }
+
+  async says(command: string): Promise<string> {
+    this.child.stdin?.write(`${command}\n`)
+    return this.line()
+  }
+
+  async end(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return
+    await new Promise((resolve) => {
+      this.child.once("exit", resolve)
+      this.child.kill("SIGKILL")
+    })
+  }
+}
+
+/** Asked anew: who did not answer a moment ago is not asked by ARP again at once. */
+function answers(address: string): boolean {
+  network.run("far", "ip", ["neigh", "flush", "all"])
+  return network.succeeds("far", "ping", ["-c", "1", "-W", "0.3", address])
+}
+/** Asked by ARP, with nothing remembered. */
+const answersArp = (address: string): boolean =>
+  network.succeeds("far", "arping", ["-c", "1", "-w", "0.3", "-I", "eth0", address])
+const open = () => [floating, floating6].map(answers)
+const tables = (): string => network.run("near", "nft", ["list", "tables"])
+
+async function ready(driver: Driver, owned = true): Promise<void> {
+  expect(JSON.parse(await driver.line())).toEqual({ kind: "ready", owned })
+}
+
+describe("the gate", () => {
+  it("[G1] an address passes, by IPv4, ARP and IPv6, only while its lease goes on; others are left alone", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    expect(open()).toEqual([false, false])
+    expect(answersArp(floating)).toBe(false)
+    expect(answersArp(plain)).toBe(true)
+    expect(await driver.says("open 60000")).toBe("open ready")
+    expect(open()).toEqual([true, true])
+    expect(answersArp(floating)).toBe(true)
+    await driver.says("close")
+    expect(open()).toEqual([false, false])
+    expect(answersArp(floating)).toBe(false)
+    expect(answers(plain)).toBe(true)
+  })
+
+  it("[G1] neither does the host itself reach a closed address, nor send from it", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    expect(network.succeeds("near", "ping", ["-c", "1", "-W", "0.3", floating])).toBe(false)
+    const from = ["-c", "1", "-W", "0.3", "-I"]
+    expect(network.succeeds("near", "ping", [...from, floating, "10.77.1.2"])).toBe(false)
+    expect(network.succeeds("near", "ping", [...from, floating6, "fd77:1::2"])).toBe(false)
+    await driver.says("open 60000")
+    expect(network.succeeds("near", "ping", [...from, floating, "10.77.1.2"])).toBe(true)
+  })
+
+  for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
+    it(`[G2] ${signal}: the kernel closes it, no later than the lease ends`, async () => {
+      const driver = new Driver()
+      await ready(driver)
+      const lease = 1_000
+      const asked = performance.now()
+      await driver.says(`open ${lease}`)
+      driver.child.kill(signal)
+      const last = await lastAnswer(floating, 2 * lease)
+      // Counted from before it was asked for: the lease itself began later.
+      expect(last - asked).toBeLessThan(lease + 100)
+      expect(last - asked).toBeGreaterThan(lease / 2)
+      expect(open()).toEqual([false, false])
+    })
+  }
+
+  it("[G3] a request that reaches the kernel after the lease has ended opens nothing", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    expect(await driver.says("late 500")).toBe("stopping")
+    await sleep(800)
+    driver.child.kill("SIGCONT")
+    expect(await driver.line()).toBe("sent")
+    // The timeout, counted from now, has most of 500 ms to go: it is the end in the key that keeps it closed.
+    expect(network.run("near", "nft", ["list", "set", "inet", "quorumbeat", "open4"])).toMatch(
+      /expires 4\d\dms/,
+    )
+    expect(open()).toEqual([false, false])
+  })
+
+  it("[G3] one that comes late, but within the lease, opens for what is left of it", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    const lease = 1_500
+    const asked = performance.now()
+    await driver.says(`late ${lease}`)
+    await sleep(700)
+    driver.child.kill("SIGCONT")
+    await driver.line()
+    const last = await lastAnswer(floating, lease)
+    expect(last - asked).toBeGreaterThan(700)
+    expect(last - asked).toBeLessThan(lease + 100)
+  })
+
+  it("[G3] real time set back by more than the lease closes it until the next renewal", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    await driver.says("back 5000")
+    expect(open()).toEqual([false, false])
+    await driver.says("open 60000")
+    expect(open()).toEqual([true, true])
+  })
+
+  it("[G4] others' rules stay; what a former agent left is replaced, and closed from the first step on", async () => {
+    network.run(
+      "near",
+      "nft",
+      ["-f", "-"],
+      "table inet mine {\n chain c {\n type filter hook input priority 0;\n }\n}\n",
+    )
+    onTestFinished(() => void network.run("near", "nft", ["delete", "table", "inet", "mine"]))
+    const former = new Driver()
+    await ready(former)
+    await former.says("open 60000")
+    await former.end()
+    expect(tables()).toContain("table inet quorumbeat")
+    const driver = new Driver()
+    await ready(driver)
+    expect(open()).toEqual([false, false])
+    expect(tables()).toMatch(/table inet mine/)
+    expect(tables()).not.toMatch(/starting/)
+  })
+
+  it("[G4] a node that leaves takes its tables away, unless the address is still there: then they stay, closed", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    await driver.says("open 60000")
+    expect(await driver.says("leave")).toBe("left")
+    expect(tables()).toContain("table inet quorumbeat")
+    expect(open()).toEqual([false, false])
+    const next = new Driver()
+    await ready(next)
+    network.run("near", "ip", ["addr", "del", `${floating}/24`, "dev", "eth0"])
+    network.run("near", "ip", ["addr", "del", `${floating6}/64`, "dev", "eth0"])
+    expect(await next.says("leave")).toBe("left")
+    expect(tables()).not.toContain("quorumbeat")
+    network.run("near", "ip", ["addr", "add", `${floating}/24`, "dev", "eth0"])
+    network.run("near", "ip", ["addr", "add", `${floating6}/64`, "dev", "eth0", "nodad"])
+  })
+
+  it("[G5] `nft flush ruleset` by others does not touch it", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    network.run("near", "nft", ["flush", "ruleset"])
+    expect(tables()).toContain("table inet quorumbeat")
+    expect(open()).toEqual([false, false])
+    await driver.says("open 60000")
+    expect(open()).toEqual([true, true])
+  })
+
+  it("[G5] on a kernel that cannot own tables a flush is found and mended", async () => {
+    const driver = new Driver("unowned")
+    await ready(driver, false)
+    await driver.says("open 60000")
+    network.run("near", "nft", ["flush", "ruleset"])
+    expect(await driver.says("check")).toBe("checked ready")
+    expect(tables()).toContain("table inet quorumbeat")
+    expect(open()).toEqual([true, true])
+    await driver.says("close")
+    expect(open()).toEqual([false, false])
+  })
+
+  it("[G6] without nft, or without a way to call the kernel, there is no gate and the reason is told", async () => {
+    const missing = JSON.parse(await new Driver("owned", { PATH: "/nowhere" }).line())
+    expect(missing).toMatchObject({ kind: "missing", reason: expect.stringContaining("nft cannot be run") })
+    expect(JSON.parse(await new Driver("no-native").line())).toEqual({ kind: "missing", reason: "told so" })
+  })
+
+  it("[G6] a second agent cannot take the gate from a running one, nor open what is closed", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    await driver.says("open 60000")
+    const second = JSON.parse(await new Driver().line())
+    expect(second).toMatchObject({ kind: "missing", reason: "another agent has the gate of this machine" })
+    expect(tables()).not.toMatch(/starting/)
+    expect(open()).toEqual([true, true])
+  })
+})
+
+/** When `address` answered last, asked every 10 ms for `duration`. */
+async function lastAnswer(address: string, duration: number): Promise<number> {
+  const started = performance.now()
+  let last = 0
+  const child = network.spawn("far", "ping", ["-n", "-i", "0.01", "-W", "0.3", address])
+  if (child.stdout === null) throw new Error("no standard output")
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    if (line.includes("bytes from")) last = performance.now()
+  })
+  await sleep(duration)
+  child.kill("SIGKILL")
+  return last === 0 ? started : last
+}
