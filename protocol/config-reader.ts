@@ -179,8 +179,8 @@ function arrayAt(table: Table, key: string, bounds: ListBounds): readonly unknow
   }
   const found = has(table, key) ? `found ${value.length}` : "missing"
   if (value.length < bounds.min || value.length > bounds.max) refuse(table, key, `${found}, ${expected}`)
-  // What is beyond the bound is not read: one error says enough.
-  return value.slice(0, bounds.max)
+  // What is beyond the bound is not read: one error says enough. A place without an element counts as one with nothing.
+  return Array.from(value.slice(0, bounds.max))
 }
 
 function isTable(value: unknown): value is Record<string, unknown> {

@@ -212,6 +212,16 @@ describe("any input", () => {
     )
   })
 
+  test("[C2] a place without an element in an array is an element that is missing", () => {
+    const plain = withValue(twoSites(), [...first, "stop", 0], undefined)
+    expect(errorsOf(parse(plain))).toEqual([
+      expect.objectContaining({
+        path: [...first, "stop", 0],
+        message: expect.stringContaining("found nothing"),
+      }),
+    ])
+  })
+
   test("[C2] nor does any value anywhere in a good configuration", () => {
     const paths = shapes.map(({ path }) => path)
     fc.assert(
