@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   guard: async () => (await import("./cli/guard.ts")).guard,
   fence: async () => (await import("./cli/fence.ts")).fence,
   witness: async () => (await import("./cli/witness.ts")).witness,
+  alerts: async () => (await import("./cli/alerts.ts")).alerts,
   version: async () => (await import("./cli/version.ts")).version,
 }
 

@@ -52,7 +52,12 @@ export type Severity = "info" | "warning" | "critical"
 export interface SiteState {
   readonly voice: "held" | "not-held"
   readonly tickets: readonly { readonly ticket: Ticket; readonly epoch: Epoch; readonly held: boolean }[]
-  readonly nodes: readonly { readonly node: NodeId; readonly state: PeerState }[]
+  readonly nodes: readonly {
+    readonly node: NodeId
+    readonly state: PeerState
+    /** Of a member. */
+    readonly incarnation?: Incarnation | undefined
+  }[]
   readonly services: readonly ServiceReport[]
 }
 
@@ -72,6 +77,8 @@ export interface ReportedEvent {
   readonly severity: Severity
   readonly at: WallTime
   readonly detail: string
+  /** The incarnation or epoch behind it, as `i3` or `e7`: makes one incident of what several tell. Without it, `id` does. */
+  readonly cause?: string | undefined
 }
 
 /** The highest tag this node ever saw for a lease (SPEC W6): tells a restored object from the true one. */

@@ -139,6 +139,7 @@ const reportedEventSchema = v.pipe(
     severity: severitySchema,
     at_ms: wholeSchema,
     detail: text(512),
+    cause: v.optional(eventIdSchema),
   }),
   v.transform(({ at_ms, ...event }) => ({ ...event, at: wallTime(at_ms) })),
 )
@@ -154,7 +155,10 @@ const serviceSchema = v.pipe(
 const stateSchema = v.object({
   voice: v.picklist(["held", "not-held"]),
   tickets: listOf(v.object({ ticket: ticketSchema, epoch: epochSchema, held: v.boolean() }), ticketsMax),
-  nodes: listOf(v.object({ node: nodeSchema, state: peerStateSchema }), membersMax),
+  nodes: listOf(
+    v.object({ node: nodeSchema, state: peerStateSchema, incarnation: v.optional(incarnationSchema) }),
+    membersMax,
+  ),
   services: listOf(serviceSchema, servicesMax),
 })
 

@@ -1,21 +1,27 @@
-/** Reads a request's body as JSON text, never more of it than allowed. */
+/** Reads a request's body as text of one content type, never more of it than allowed. */
 import { err, ok, type Result } from "../protocol/result.ts"
 import type { RequestReason } from "./errors.ts"
 
-export async function readJsonBody(
+export function readJsonBody(request: Request, bytesMax: number): Promise<Result<string, RequestReason>> {
+  return readTextBody(request, bytesMax, "application/json")
+}
+
+export async function readTextBody(
   request: Request,
   bytesMax: number,
+  expected: "application/json" | "application/toml",
 ): Promise<Result<string, RequestReason>> {
   const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase()
-  if (type !== "application/json") return err("content-type-not-json")
+  if (type !== expected)
+    return err(expected === "application/json" ? "content-type-not-json" : "content-type-not-toml")
   if (Number(request.headers.get("content-length") ?? 0) > bytesMax) return err("body-too-large")
   const body = await readAtMost(request.body, bytesMax)
   if (body === undefined) return err("body-too-large")
   try {
     return ok(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body))
   } catch {
-    // Not UTF-8, hence not JSON.
-    return err("body-not-json")
+    // Not UTF-8, hence neither JSON nor TOML.
+    return err(expected === "application/json" ? "body-not-json" : "rules-malformed")
   }
 }
 

@@ -15,19 +15,22 @@
  */
 import { DurableObject } from "cloudflare:workers"
 import { assert } from "../protocol/assert.ts"
-import { encodeReply, type ReportedEvent, type Summary } from "../protocol/summaries.ts"
+import { err } from "../protocol/result.ts"
+import { encodeReply, type Summary } from "../protocol/summaries.ts"
 import type { WallTime } from "../protocol/units.ts"
-import { dispose } from "./alerts/delivery.ts"
-import { classify, type Receiver, requestFor, traitsOf } from "./alerts/receivers/receiver.ts"
-import { deliveryFailedKind, receiversFor } from "./alerts/route.ts"
-import type { TargetPolicy } from "./alerts/target.ts"
+import { wallTime } from "../protocol/units.ts"
+import type { AdminCommand } from "./admin-commands.ts"
+import { type AdminAnswer, administer } from "./administration.ts"
+import type { AlertAnswer, AlertCommand } from "./alert-commands.ts"
+import { AlertOffice } from "./alert-office.ts"
+import type { PlacedEvent } from "./alerts/incidents.ts"
 import { readClock } from "./clock.ts"
 import { parseConfiguration, type WitnessConfiguration } from "./configuration.ts"
+import { type Authorization, Credentials } from "./credentials.ts"
 import { type DocumentAnswer, readDocument, type VerifiedDocument } from "./documents.ts"
 import type { Environment } from "./environment.ts"
 import type { RequestReason } from "./errors.ts"
 import { metered } from "./meter.ts"
-import { attempt, notificationOf } from "./notify.ts"
 import { describeCluster, describeEvent } from "./overview.ts"
 import {
   expire,
@@ -38,7 +41,8 @@ import {
   receive,
   type WitnessRecord,
 } from "./record.ts"
-import { type Letter, type StoredEvent, Tables } from "./schema.ts"
+import { Tables } from "./schema.ts"
+import { CountedSql } from "./sql.ts"
 import { nextSilenceCheck, recalled } from "./watch.ts"
 
 /** The instance that lists the clusters; no cluster can have this name. */
@@ -57,8 +61,11 @@ export type ConfigureAnswer =
   | { readonly kind: "configured"; readonly witness: string; readonly created: boolean }
   | { readonly kind: "refused"; readonly reason: RequestReason; readonly detail: string }
 
-/** At most so many deliveries in one run of the alarm: six outgoing connections are allowed at a time. */
-const lettersPerAlarm = 5
+/** What an operator's request came to; `body` is JSON. */
+export type ObjectAnswer =
+  | { readonly kind: "ok"; readonly body: string }
+  | { readonly kind: "refused"; readonly reason: RequestReason; readonly detail: string }
+
 /** An alarm that is this late was lost: the platform promises a minute. */
 const alarmOverdueMs = 60_000
 /** Never in the past, or the alarm fires in a loop. */
@@ -80,24 +87,32 @@ interface PendingPost {
 }
 
 export class ClusterWitness extends DurableObject<Environment> {
+  readonly #sql: CountedSql
   readonly #tables: Tables
+  readonly #office: AlertOffice
+  readonly #credentials: Credentials
   #memory: Memory | undefined
   /** Posts with a claim to a voice, waiting for their rivals. */
   #rivals: readonly PendingPost[] = []
-  #nextLetterAt: WallTime | undefined
-
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env)
-    this.#tables = new Tables(ctx.storage.sql)
+    this.#sql = new CountedSql(ctx.storage.sql)
+    this.#tables = new Tables(this.#sql)
+    this.#credentials = new Credentials(this.#sql)
+    this.#office = new AlertOffice(this.#sql, {
+      cluster: () => this.#memory?.cluster ?? "",
+      environment: env,
+      events: this.#tables,
+      commit: (now, work) => this.#commitAlerts(now, work),
+    })
     if (!this.#tables.exist()) return
     ctx.storage.transactionSync(() => this.#tables.migrate())
-    this.#memory = this.#load()
-    this.#nextLetterAt = this.#tables.nextLetterAt()
+    this.#recall()
   }
 
   /** Creates the cluster or replaces its configuration; never by an older one. Leases stay as they are. */
   async configure(cluster: string, text: string): Promise<ConfigureAnswer> {
-    const parsed = parseConfiguration(text, this.#targetPolicy())
+    const parsed = parseConfiguration(text)
     if (parsed.kind === "error") {
       return { kind: "refused", reason: "configuration-malformed", detail: parsed.error.detail }
     }
@@ -108,24 +123,31 @@ export class ClusterWitness extends DurableObject<Environment> {
     this.ctx.storage.transactionSync(() => {
       this.#tables.migrate()
       this.#tables.storeConfiguration(cluster, text)
-      if (stored === undefined)
-        this.#tables.createRecord(JSON.stringify(newRecord(crypto.randomUUID(), readClock())))
+      if (stored === undefined) this.#createRecord()
     })
-    this.#memory = this.#load()
+    this.#recall()
     assert(this.#memory !== undefined, "what was stored can be loaded")
     return { kind: "configured", witness: this.#memory.record.witness, created: stored === undefined }
   }
 
   /** The public keys of the cluster's nodes, for the Worker's verification; `undefined`: no such cluster. */
   async nodeKeys(): Promise<readonly NodeKey[] | undefined> {
-    return this.#memory?.configuration.nodes.map((node) => ({ node: node.node, key: node.public_key }))
+    const revoked = this.#memory === undefined ? [] : this.#revokedKeys()
+    return this.#memory?.configuration.nodes
+      .filter((node) => !revoked.includes(node.public_key))
+      .map((node) => ({ node: node.node, key: node.public_key }))
   }
 
   /** Takes the verified documents of one post, and answers each. Idempotent: a repeated document is told the same grant. */
   async post(documents: readonly VerifiedDocument[]): Promise<PostAnswer> {
     const memory = this.#memory
     if (memory === undefined) return { kind: "unknown-cluster" }
-    const read = documents.map((document) => readDocument(memory.cluster, memory.configuration, document))
+    const revoked = this.#revokedKeys()
+    const read = documents.map((document) =>
+      revoked.includes(document.key)
+        ? err("unknown-key" as const)
+        : readDocument(memory.cluster, memory.configuration, document),
+    )
     const summaries = read.flatMap((result) => (result.kind === "ok" ? [result.value] : []))
     const outcomes = summaries.length === 0 ? [] : await this.#outcomes(memory, summaries)
     await this.#keepAlarm()
@@ -145,8 +167,9 @@ export class ClusterWitness extends DurableObject<Environment> {
   async describe(): Promise<string | undefined> {
     if (this.#memory === undefined) return undefined
     const events = this.#tables.newestEvents(eventsShown)
-    const letters = this.#tables.newestLetters(eventsShown)
-    return JSON.stringify(describeCluster({ ...this.#memory, events, letters }, readClock()))
+    const { incidents, tables } = this.#office.desk
+    const letters = tables.newestLetters(eventsShown)
+    return JSON.stringify(describeCluster({ ...this.#memory, events, incidents, letters }, readClock()))
   }
 
   /** The newest events as JSON; `undefined`: no such cluster. */
@@ -163,13 +186,72 @@ export class ClusterWitness extends DurableObject<Environment> {
     })
   }
 
+  /** The registry's: the cluster is no more. */
+  async unregisterCluster(name: string): Promise<void> {
+    if (this.#tables.exist()) this.#tables.unregisterCluster(name)
+  }
+
   /** The registry's: all clusters there are. */
   async registeredClusters(): Promise<readonly string[]> {
     return this.#tables.exist() ? this.#tables.registeredClusters() : []
   }
 
-  /** From the cron: a second source for an alarm that was lost. */
+  /** An operator's request about alerts; `undefined`: no such cluster. The body is JSON. */
+  async alerts(command: AlertCommand): Promise<ObjectAnswer | undefined> {
+    if (this.#memory === undefined) return undefined
+    const answer = await this.#office.run(command)
+    await this.#keepAlarm()
+    return asText(answer)
+  }
+
+  /** An administrator's request; `undefined`: no such cluster. */
+  async administer(command: AdminCommand): Promise<ObjectAnswer | undefined> {
+    if (this.#memory === undefined) return undefined
+    const { configuration } = this.#memory
+    const revokedKeys = this.#revokedKeys()
+    const revokeKey = (key: string): void => {
+      const keys = JSON.stringify([...new Set([...revokedKeys, key])])
+      this.#office.desk.tables.storeSetting("revoked_keys", keys)
+    }
+    return asText(
+      await administer(command, { credentials: this.#credentials, configuration, revokedKeys, revokeKey }),
+    )
+  }
+
+  /** How far one of the cluster's own credentials reaches. */
+  async authorize(credential: string): Promise<Authorization> {
+    if (this.#memory === undefined) return { kind: "refused" }
+    return this.#credentials.authorize(credential, readClock())
+  }
+
+  /**
+   * Ends the cluster: its configuration, alerts and credentials go, its epochs stay, so that one of the same name never
+   * grants an epoch twice. `configure` brings it back as another incarnation, which nodes quarantine (SPEC W6).
+   */
+  async remove(): Promise<boolean> {
+    if (this.#memory === undefined) return false
+    const { record, revision } = this.#memory
+    this.#transact(() => {
+      const tombstone: WitnessRecord = { ...newRecord(record.witness, readClock()), leases: record.leases }
+      assert(
+        this.#tables.replaceRecord(revision, JSON.stringify(tombstone)),
+        "the stored record is the one known",
+      )
+      this.#tables.removeConfiguration()
+      this.#office.desk.tables.clear()
+    })
+    this.#recall()
+    await this.ctx.storage.deleteAlarm()
+    return true
+  }
+
+  /** From the cron: a second source for an alarm that was lost, which is worth telling. */
   async poke(): Promise<void> {
+    const armed = await this.ctx.storage.getAlarm()
+    if (this.#memory !== undefined && isLost(armed, readClock()) && this.#dueAt() !== undefined) {
+      const now = readClock()
+      this.#commitAlerts(now, () => [alarmLost(now)])
+    }
     await this.#keepAlarm()
   }
 
@@ -177,7 +259,7 @@ export class ClusterWitness extends DurableObject<Environment> {
   override async alarm(): Promise<void> {
     try {
       this.#expire()
-      await this.#deliver()
+      if (this.#memory !== undefined) await this.#office.work()
     } catch (error) {
       console.error({ message: "the alarm failed", cluster: this.#memory?.cluster, error: String(error) })
     }
@@ -220,6 +302,19 @@ export class ClusterWitness extends DurableObject<Environment> {
     this.#commit(now, ({ configuration, record }) => expire(configuration, record, now))
   }
 
+  /** A new object; or one that was deleted, with its epochs, and as another than the nodes knew. */
+  #createRecord(): void {
+    const fresh = newRecord(crypto.randomUUID(), readClock())
+    const tombstone = this.#tables.record()
+    if (tombstone === undefined) return this.#tables.createRecord(JSON.stringify(fresh))
+    const { leases }: WitnessRecord = JSON.parse(tombstone.text)
+    this.#tables.replaceRecord(tombstone.revision, JSON.stringify({ ...fresh, leases }))
+  }
+
+  #revokedKeys(): readonly string[] {
+    return JSON.parse(this.#office.desk.tables.setting("revoked_keys") ?? "[]")
+  }
+
   /** One transaction around one pure decision (W2). If it throws, memory is what it was and nobody is told anything. */
   #commit<Decision extends Pick<Receipt, "record" | "events" | "storing">>(
     now: WallTime,
@@ -236,11 +331,11 @@ export class ClusterWitness extends DurableObject<Environment> {
       const record = { ...decision.record, storedAt: now }
       const replaced = this.#tables.replaceRecord(memory.revision, JSON.stringify(record))
       assert(replaced, "the stored record is the one that was decided on")
-      this.#storeEvents(memory, events, now)
+      this.#storeEvents(events, now)
       return { decision, next: { ...memory, record, revision: memory.revision + 1 } }
     })
     const { decision, next } = committed
-    const meter = metered(next.record.meter, now, { rowsWritten: this.#tables.takeRowsWritten() })
+    const meter = metered(next.record.meter, now, { rowsWritten: this.#sql.takeRowsWritten() })
     this.#memory = { ...next, record: { ...next.record, meter } }
     return decision
   }
@@ -250,81 +345,35 @@ export class ClusterWitness extends DurableObject<Environment> {
     try {
       return this.ctx.storage.transactionSync(work)
     } catch (error) {
-      this.#memory = this.#load()
+      this.#recall()
       throw error
     }
   }
 
-  #storeEvents({ configuration }: Memory, events: readonly ReportedEvent[], now: WallTime): void {
-    for (const event of events) {
-      this.#tables.storeEvent(event, now)
-      for (const receiver of receiversFor(event, configuration.receivers)) {
-        this.#tables.postLetter(event.id, receiver, now)
-        this.#nextLetterAt = now
-      }
-    }
-    if (events.length > 0) this.#tables.trimEvents()
+  #storeEvents(events: readonly PlacedEvent[], now: WallTime): void {
+    for (const event of events) this.#tables.storeEvent(event, now)
+    if (events.length === 0) return
+    this.#office.desk.take(events, now)
+    this.#tables.trimEvents()
   }
 
-  async #deliver(): Promise<void> {
-    const now = readClock()
-    if (this.#nextLetterAt === undefined || this.#nextLetterAt > now) return
-    await Promise.all(this.#tables.dueLetters(now, lettersPerAlarm).map((letter) => this.#send(letter)))
-    this.#nextLetterAt = this.#tables.nextLetterAt()
-  }
-
-  async #send(letter: Letter): Promise<void> {
-    const memory = this.#memory
-    const event = this.#tables.event(letter.eventId)
-    const receiver = memory?.configuration.receivers.find(({ name }) => name === letter.receiver)
-    if (memory === undefined || event === undefined || receiver === undefined) {
-      this.#tables.settleLetter(letter, { state: "dead", nextAt: letter.nextAt, reason: "receiver removed" })
-      return
-    }
-    const made = await this.#attempt(memory.cluster, letter, event, receiver)
-    this.#settle(letter, event, dispose(made.outcome, { ...made, now: readClock(), chance: chance() }))
-  }
-
-  async #attempt(cluster: string, letter: Letter, event: StoredEvent, receiver: Receiver) {
-    // What a rejected letter says next stands in no column yet: the word of the rejection does.
-    const rendering = /^status (400|413|415|422)/.test(letter.reason)
-      ? ("minimal" as const)
-      : ("full" as const)
-    const notification = notificationOf(cluster, receiver.name, event)
-    const context = { now: readClock(), reference: undefined, rendering }
-    const request = await requestFor(notification, receiver, context)
-    assert(request !== undefined, "every service has a word for a trigger")
-    const answer = await attempt(request, this.#targetPolicy())
-    const outcome = classify(receiver, answer, readClock())
-    const { lane } = traitsOf(receiver)
-    return { outcome, lane, attempts: letter.attempts + 1, firstAt: event.recordedAt, rendering }
-  }
-
-  #settle(letter: Letter, event: ReportedEvent, disposition: ReturnType<typeof dispose>): void {
-    const now = readClock()
-    if (disposition.kind === "delivered") {
-      this.#tables.settleLetter(letter, { state: "delivered", nextAt: now, reason: "" })
-      return
-    }
-    if (disposition.kind === "again") {
-      this.#tables.settleLetter(letter, {
-        state: "pending",
-        nextAt: disposition.at,
-        reason: disposition.reason,
-      })
-      return
-    }
-    this.#commit(now, ({ record }) => {
-      const died = this.#tables.settleLetter(letter, {
-        state: "dead",
-        nextAt: now,
-        reason: disposition.reason,
-      })
-      // News about failed news stays a dead letter: it must not breed.
-      const events =
-        died && event.kind !== deliveryFailedKind ? [deliveryFailed(letter, disposition.reason, now)] : []
-      return { record, events, storing: "not-needed" as const }
+  /** A change of alerts only: the leases' record is not touched by it. */
+  #commitAlerts(now: WallTime, work: () => readonly PlacedEvent[]): void {
+    this.#transact(() => {
+      const events = this.#tables.unknownEvents(work())
+      for (const event of events) this.#tables.storeEvent(event, now)
+      this.#office.desk.take(events, now)
     })
+    this.#count(this.#sql.takeRowsWritten(), now)
+  }
+
+  #count(rowsWritten: number, now: WallTime): void {
+    if (this.#memory === undefined) return
+    const { record } = this.#memory
+    this.#memory = {
+      ...this.#memory,
+      record: { ...record, meter: metered(record.meter, now, { rowsWritten }) },
+    }
   }
 
   /** Sees to it that an alarm is set. Alerts depend on it, rights do not: a failure here keeps no grant back. */
@@ -342,27 +391,36 @@ export class ClusterWitness extends DurableObject<Environment> {
 
   /** One lazy alarm: at the earliest thing due, moved only to be earlier or if it was lost. */
   async #arm(armed: number | null): Promise<void> {
-    const memory = this.#memory
-    if (memory === undefined) return
-    const due = [nextSilenceCheck(memory.record.watch, memory.configuration), this.#nextLetterAt]
-    const earliest = Math.min(...due.map((each) => each ?? Number.POSITIVE_INFINITY))
-    if (earliest === Number.POSITIVE_INFINITY) return
+    const earliest = this.#dueAt()
+    if (earliest === undefined) return
     const now = readClock()
-    const lost = armed === null || now - armed > alarmOverdueMs
-    if (!lost && armed <= earliest) return
+    const lost = isLost(armed, now)
     const at = Math.max(earliest, now + alarmSoonestMs)
-    if (!lost && armed <= at) return
-    const meter = metered(memory.record.meter, now, { rowsWritten: 1 })
-    this.#memory = { ...memory, record: { ...memory.record, meter } }
+    if (!lost && armed !== null && armed <= at) return
+    this.#count(1, now)
     await this.ctx.storage.setAlarm(at)
+  }
+
+  /** The earliest thing that the alarm has to do. */
+  #dueAt(): WallTime | undefined {
+    if (this.#memory === undefined) return undefined
+    const { record, configuration } = this.#memory
+    const due = [nextSilenceCheck(record.watch, configuration), this.#office.nextAt()]
+    const known = due.filter((each) => each !== undefined)
+    return known.length === 0 ? undefined : wallTime(Math.min(...known))
+  }
+
+  /** What is stored is the truth that the next request starts from. */
+  #recall(): void {
+    this.#memory = this.#load()
+    if (this.#memory !== undefined) this.#office.load(readClock())
   }
 
   #load(): Memory | undefined {
     const configuration = this.#tables.configuration()
     const stored = this.#tables.record()
     if (configuration === undefined || stored === undefined) return undefined
-    // Stored under the policy of its day; what a receiver's URL may be now is asked before each sending.
-    const parsed = parseConfiguration(configuration.text, "private-allowed")
+    const parsed = parseConfiguration(configuration.text)
     assert(parsed.kind === "ok", "a configuration was checked before it was stored")
     const record: WitnessRecord = JSON.parse(stored.text)
     const known = { ...record, watch: recalled(record.watch) }
@@ -373,16 +431,25 @@ export class ClusterWitness extends DurableObject<Environment> {
       revision: stored.revision,
     }
   }
-
-  #targetPolicy(): TargetPolicy {
-    return this.env.ALLOW_PRIVATE_RECEIVERS === "1" ? "private-allowed" : "public"
-  }
 }
 
-/** In [0, 1), for the jitter of retries. */
-function chance(): number {
-  const [word] = crypto.getRandomValues(new Uint32Array(1))
-  return (word ?? 0) / 2 ** 32
+function asText(answer: AlertAnswer | AdminAnswer): ObjectAnswer {
+  return answer.kind === "ok" ? { kind: "ok", body: JSON.stringify(answer.body) } : answer
+}
+
+function isLost(armed: number | null, now: WallTime): boolean {
+  return armed === null || now - armed > alarmOverdueMs
+}
+
+function alarmLost(now: WallTime): PlacedEvent {
+  return {
+    id: `witness-alarm-lost:${now}`,
+    kind: "witness-alarm-lost",
+    subject: "object",
+    severity: "warning",
+    at: now,
+    detail: "the platform had dropped the alarm that watches for silence and sends notifications",
+  }
 }
 
 function refuseConfiguration(
@@ -393,15 +460,4 @@ function refuseConfiguration(
   return next.version === stored.version && next.checksum !== stored.checksum
     ? "configuration-conflict"
     : undefined
-}
-
-function deliveryFailed(letter: Letter, reason: string, now: WallTime): ReportedEvent {
-  return {
-    id: `${deliveryFailedKind}:${letter.receiver}:${now}`,
-    kind: deliveryFailedKind,
-    subject: letter.receiver,
-    severity: "warning",
-    at: now,
-    detail: `event ${letter.eventId} was given up: ${reason}`.slice(0, 512),
-  }
 }

@@ -1,25 +1,29 @@
 /**
- * What the witness must know of a cluster: its nodes with their keys, its leases, the timings that arbitration needs and
- * where alerts go. Written by the operator (`PUT /v1/clusters/:cluster`), versioned with the cluster's own configuration
+ * What the witness must know of a cluster: its nodes with their keys, its leases, the timings that arbitration needs.
+ * Written by the operator (`PUT /v1/clusters/:cluster`), versioned with the cluster's own configuration
  * (SPEC W14). Defaults stand here and nowhere else.
  */
 import * as v from "valibot"
 import { err, ok, type Result } from "../protocol/result.ts"
-import { nodeSchema, siteSchema, ticketSchema, ttlSchema, wholeSchema } from "../protocol/summary-schemas.ts"
+import {
+  nameSchema,
+  nodeSchema,
+  siteSchema,
+  ticketSchema,
+  ttlSchema,
+  wholeSchema,
+} from "../protocol/summary-schemas.ts"
 import type { Millis, NodeId, SiteId } from "../protocol/units.ts"
 import { millis, ticketName } from "../protocol/units.ts"
-import { describeReceiver, receiverSchema, receiverTargets } from "./alerts/receivers/receiver.ts"
-import { type TargetPolicy, webhookTarget } from "./alerts/target.ts"
 import type { ArbiterRules } from "./arbiter.ts"
 import { isPublicKey } from "./signing.ts"
 
-/** Bytes of a configuration: 64 nodes and 16 receivers with their keys, with room. */
+/** Bytes of a configuration: 64 nodes with their keys, with room. */
 export const configurationBytesMax = 65_536
 
 const sitesMax = 16
 const nodesMax = 64
 const ticketsMax = 32
-const receiversMax = 16
 
 /** Rivals need one round trip to meet (SPEC W10). */
 const arbitrationWindowDefault = millis(50)
@@ -37,6 +41,8 @@ const listOf = <T extends v.GenericSchema>(item: T, min: number, max: number) =>
 const nodeEntrySchema = v.object({
   node: nodeSchema,
   site: siteSchema,
+  /** As people call it, for alerts. */
+  name: v.optional(nameSchema),
   public_key: v.pipe(v.string(), v.check(isPublicKey, "not an Ed25519 public key in base64url")),
   votes: v.optional(wholeSchema, 1),
 })
@@ -54,7 +60,7 @@ const configurationSchema = v.object({
   interval_ms: v.optional(duration(100, 60_000), intervalDefault),
   arbitration_window_ms: v.optional(duration(0, 1_000), arbitrationWindowDefault),
   dead_man_ms: v.optional(duration(5_000, 3_600_000), deadManDefault),
-  receivers: v.optional(listOf(receiverSchema, 0, receiversMax), () => []),
+  receivers: v.optional(v.never("receivers stand in the alert rules: quorumbeat alerts rules apply FILE")),
 })
 
 /** The configuration as stored, wire names and all: it is JSON on both ends of its life. */
@@ -67,10 +73,7 @@ export interface ConfigurationError {
 }
 
 /** Reads what an operator sent or what is stored; anything else is an error, never an exception. */
-export function parseConfiguration(
-  text: string,
-  policy: TargetPolicy,
-): Result<WitnessConfiguration, ConfigurationError> {
+export function parseConfiguration(text: string): Result<WitnessConfiguration, ConfigurationError> {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -82,7 +85,7 @@ export function parseConfiguration(
     const [issue] = parsed.issues
     return err({ kind: "malformed", detail: `${v.getDotPath(issue) ?? "configuration"}: ${issue.message}` })
   }
-  const contradiction = findContradiction(parsed.output, policy)
+  const contradiction = findContradiction(parsed.output)
   return contradiction === undefined ? ok(parsed.output) : err({ kind: "malformed", detail: contradiction })
 }
 
@@ -110,26 +113,16 @@ export function siteOf(configuration: WitnessConfiguration, node: NodeId): SiteI
   return configuration.nodes.find((entry) => entry.node === node)?.site
 }
 
-/** The configuration as an operator may read it: of secrets the last characters, of URLs that are secret the origin. */
-export function redacted(configuration: WitnessConfiguration): object {
-  return { ...configuration, receivers: configuration.receivers.map(describeReceiver) }
-}
-
-function findContradiction(configuration: WitnessConfiguration, policy: TargetPolicy): string | undefined {
-  const { sites, tickets, nodes, receivers } = configuration
+function findContradiction(configuration: WitnessConfiguration): string | undefined {
+  const { sites, tickets, nodes } = configuration
   if (hasDuplicates(sites)) return "sites: a site is named twice"
   if (hasDuplicates(tickets)) return "tickets: a ticket is named twice"
   if (hasDuplicates(nodes.map(({ node }) => node))) return "nodes: a node is named twice"
   if (hasDuplicates(nodes.map((node) => node.public_key))) return "nodes: two nodes have the same key"
-  if (hasDuplicates(receivers.map(({ name }) => name))) return "receivers: a receiver is named twice"
+  const names = nodes.flatMap(({ name }) => (name === undefined ? [] : [name]))
+  if (hasDuplicates(names)) return "nodes: two nodes have the same name"
   const stray = nodes.find(({ site }) => !sites.includes(site))
   if (stray !== undefined) return `nodes: node ${stray.node} is in the unknown site ${stray.site}`
-  for (const receiver of receivers) {
-    for (const url of receiverTargets(receiver)) {
-      const target = webhookTarget(url, policy)
-      if (target.kind === "error") return `receivers: ${receiver.name}: ${target.error}`
-    }
-  }
   return undefined
 }
 

@@ -8,6 +8,10 @@ export interface Environment {
   readonly WITNESS_KEY?: string
   /** Secret: SHA-256 of the operator's credential, 64 hexadecimal digits. */
   readonly OPERATOR_CREDENTIAL_SHA256?: string
+  /** Secret: seals the secrets of receivers at rest, `id:base64` of 32 bytes, newest first. Default: made of `WITNESS_KEY`. */
+  readonly RECEIVER_KEY?: string
+  /** Where people reach this deployment, as `https://witness.example.com`: for links in notifications. */
+  readonly PUBLIC_URL?: string
   /** "1": alerts may go to private addresses and over plain HTTP. Only for a witness inside the operator's network. */
   readonly ALLOW_PRIVATE_RECEIVERS?: string
 }

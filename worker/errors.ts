@@ -26,12 +26,25 @@ export type RequestReason =
   | "cluster-name-malformed"
   | "unknown-cluster"
   | "content-type-not-json"
+  | "content-type-not-toml"
   | "body-too-large"
   | "body-not-json"
   | "body-malformed"
   | "configuration-malformed"
   | "configuration-older"
   | "configuration-conflict"
+  | "rules-malformed"
+  | "unknown-incident"
+  | "incident-not-open"
+  | "unknown-silence"
+  | "unknown-receiver"
+  | "unknown-delivery"
+  | "delivery-pending"
+  | "unknown-credential"
+  | "unknown-node"
+  | "limit-reached"
+  | "rate-limited"
+  | "scope-too-small"
   | "credential-missing"
   | "credential-invalid"
   | "operator-credential-not-set"
@@ -40,7 +53,7 @@ export type RequestReason =
   | "unavailable"
 
 export interface ErrorAnswer {
-  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500 | 503
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 503
   readonly message: string
 }
 
@@ -77,6 +90,8 @@ export function errorAnswer(reason: RequestReason): ErrorAnswer {
       return { status: 404, message: "no such cluster" }
     case "content-type-not-json":
       return { status: 415, message: "the content type must be application/json" }
+    case "content-type-not-toml":
+      return { status: 415, message: "the content type must be application/toml" }
     case "body-too-large":
       return { status: 413, message: "the body is too large" }
     case "body-not-json":
@@ -89,10 +104,34 @@ export function errorAnswer(reason: RequestReason): ErrorAnswer {
       return { status: 409, message: "the stored configuration has a higher version" }
     case "configuration-conflict":
       return { status: 409, message: "another configuration is stored under this version" }
+    case "rules-malformed":
+      return { status: 400, message: "the alert rules are not well-formed" }
+    case "unknown-incident":
+      return { status: 404, message: "no such incident" }
+    case "incident-not-open":
+      return { status: 409, message: "the incident is not open" }
+    case "unknown-silence":
+      return { status: 404, message: "no such silence, or it is over" }
+    case "unknown-receiver":
+      return { status: 404, message: "no such receiver" }
+    case "unknown-delivery":
+      return { status: 404, message: "no such delivery" }
+    case "delivery-pending":
+      return { status: 409, message: "the delivery is still being tried" }
+    case "unknown-credential":
+      return { status: 404, message: "no such credential" }
+    case "unknown-node":
+      return { status: 404, message: "no such node" }
+    case "limit-reached":
+      return { status: 409, message: "the cluster has as many as it may have" }
+    case "rate-limited":
+      return { status: 429, message: "the cluster asks more often than it may" }
+    case "scope-too-small":
+      return { status: 403, message: "the credential does not reach so far" }
     case "credential-missing":
       return { status: 401, message: "the operator's credential is required: Authorization: Bearer ..." }
     case "credential-invalid":
-      return { status: 403, message: "the credential is not the operator's" }
+      return { status: 403, message: "the credential opens nothing here" }
     case "operator-credential-not-set":
       return { status: 500, message: "the secret OPERATOR_CREDENTIAL_SHA256 is not set on the witness" }
     case "witness-key-not-set":

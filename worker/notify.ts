@@ -1,7 +1,6 @@
 /** Sends one notification over HTTP. The only place where the witness reaches out; what came of it is a value. */
 
-import type { ReportedEvent } from "../protocol/summaries.ts"
-import type { HttpAnswer, HttpRequest, Notification } from "./alerts/notification.ts"
+import type { HttpAnswer, HttpRequest } from "./alerts/notification.ts"
 import { type TargetPolicy, webhookTarget } from "./alerts/target.ts"
 
 /** A slow receiver should fail over to its next attempt; five at once stay far below an alarm's minute. */
@@ -13,13 +12,12 @@ const answerBytesMax = 65_536
 export async function attempt(request: HttpRequest, policy: TargetPolicy): Promise<HttpAnswer> {
   const target = webhookTarget(request.url, policy)
   if (target.kind === "error") return { kind: "failed", reason: target.error }
+  // Not `AbortSignal.timeout`: its timer would outlive the answer and keep the object from sleeping.
+  const patience = new AbortController()
+  const timer = setTimeout(() => patience.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
   try {
     const { url, ...init } = request
-    const response = await fetch(url, {
-      ...init,
-      redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
-    })
+    const response = await fetch(url, { ...init, redirect: "manual", signal: patience.signal })
     return {
       kind: "answered",
       status: response.status,
@@ -29,41 +27,8 @@ export async function attempt(request: HttpRequest, policy: TargetPolicy): Promi
   } catch (error) {
     // No name, no route, no TLS, no answer in time: all of them are "try again later".
     return { kind: "failed", reason: error instanceof Error ? error.message : "failed" }
-  }
-}
-
-/** An event as a notification of its own. */
-export function notificationOf(cluster: string, receiver: string, event: ReportedEvent): Notification {
-  const { id, kind, severity, subject, detail, at } = event
-  const key = id.replace(/[^A-Za-z0-9._:-]/g, "_")
-  return {
-    id: `${cluster}:${receiver}:${key}`.replaceAll(/[^A-Za-z0-9_-]/g, "_"),
-    action: "trigger",
-    cluster,
-    receiver,
-    dedupKey: `${cluster}:${key}`,
-    incidents: [
-      {
-        id,
-        phase: "open",
-        kind,
-        severity,
-        subject,
-        title: `${kind.replaceAll("-", " ")}: ${subject}`,
-        detail,
-        site: undefined,
-        node: undefined,
-        openedAt: at,
-        resolvedAt: undefined,
-        acknowledgedBy: undefined,
-      },
-    ],
-    omitted: 0,
-    repeat: 0,
-    escalation: 0,
-    at,
-    link: undefined,
-    test: false,
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -5,9 +5,10 @@
  */
 
 import type { ClaimId } from "../protocol/lease.ts"
-import type { Reply, ReportedEvent, Summary } from "../protocol/summaries.ts"
+import type { Reply, Summary } from "../protocol/summaries.ts"
 import type { WallTime } from "../protocol/units.ts"
 import { wallTime } from "../protocol/units.ts"
+import type { PlacedEvent } from "./alerts/incidents.ts"
 import {
   type ArbiterState,
   type Arbitration,
@@ -28,6 +29,7 @@ import {
   quotaPercent,
   reportedEventsPerDay,
 } from "./meter.ts"
+import { placed } from "./places.ts"
 import { checkSilence, emptyWatch, leaseMoves, noteSummary, rollbackSeen, type Watch } from "./watch.ts"
 
 export interface WitnessRecord {
@@ -48,7 +50,7 @@ export type Outcome =
 export interface Receipt {
   readonly record: WitnessRecord
   readonly outcomes: readonly Outcome[]
-  readonly events: readonly ReportedEvent[]
+  readonly events: readonly PlacedEvent[]
   /** `required`: a right was granted, renewed, told or ended. New events require it too; the caller knows which are new. */
   readonly storing: "required" | "not-needed"
 }
@@ -139,7 +141,7 @@ function isCurrent({ inadmissible }: Arbitration, index: number): boolean {
 interface Noted {
   readonly watch: Watch
   readonly meter: Meter
-  readonly events: readonly ReportedEvent[]
+  readonly events: readonly PlacedEvent[]
 }
 
 function noteAll(
@@ -150,14 +152,14 @@ function noteAll(
 ): Noted {
   let { watch } = record
   let meter = metered(record.meter, now, {})
-  const events: ReportedEvent[] = []
+  const events: PlacedEvent[] = []
   for (const summary of summaries) {
     const noted = noteSummary(watch, configuration, summary, now)
     watch = noted.watch
     const room = Math.max(0, reportedEventsPerDay - meter.reportedEvents)
     const reported = summary.events
       .slice(0, room)
-      .map((event) => ({ ...event, id: `${summary.node}:${event.id}` }))
+      .map((event) => placed({ ...event, id: `${summary.node}:${event.id}` }, configuration, summary.site))
     meter = metered(meter, now, { reportedEvents: reported.length })
     events.push(...noted.events, ...reported)
   }
@@ -165,7 +167,7 @@ function noteAll(
   return { watch, meter, events }
 }
 
-function quotaEvent(meter: Meter, now: WallTime): ReportedEvent {
+function quotaEvent(meter: Meter, now: WallTime): PlacedEvent {
   return {
     id: `quota-near:${meter.day}`,
     kind: "quota-near",

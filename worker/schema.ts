@@ -7,6 +7,8 @@
 import type { ReportedEvent } from "../protocol/summaries.ts"
 import type { WallTime } from "../protocol/units.ts"
 import { wallTime } from "../protocol/units.ts"
+import type { PlacedEvent } from "./alerts/incidents.ts"
+import type { CountedSql, Row } from "./sql.ts"
 
 /** Applied in order, each once, all in one transaction. Never changed after a release: only added to. */
 export const migrations: readonly string[] = [
@@ -21,33 +23,37 @@ export const migrations: readonly string[] = [
      next_at_ms INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (event_id, receiver)
    ) WITHOUT ROWID;
    CREATE TABLE clusters (name TEXT PRIMARY KEY) WITHOUT ROWID;`,
+  `DROP TABLE outbox;
+   ALTER TABLE events ADD COLUMN place TEXT NOT NULL DEFAULT '{}';
+   CREATE TABLE incidents (
+     id TEXT NOT NULL, since_ms INTEGER NOT NULL, resolved_ms INTEGER, text TEXT NOT NULL, PRIMARY KEY (id, since_ms)
+   ) WITHOUT ROWID;
+   CREATE TABLE groups (key TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+   CREATE TABLE letters (
+     id TEXT NOT NULL, receiver TEXT NOT NULL, dedup_key TEXT NOT NULL, state TEXT NOT NULL, posted_ms INTEGER NOT NULL,
+     next_at_ms INTEGER NOT NULL, attempts INTEGER NOT NULL, rendering TEXT NOT NULL, reason TEXT NOT NULL,
+     notification TEXT NOT NULL, log TEXT NOT NULL, reference TEXT, PRIMARY KEY (receiver, dedup_key, id)
+   ) WITHOUT ROWID;
+   CREATE TABLE silences (id TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+   CREATE TABLE settings (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+   CREATE TABLE credentials (id TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;`,
 ]
 
-/** Events kept; the oldest beyond are removed, with what was sent about them. */
-export const eventsKept = 1_000
+/** Events kept: a week of a lively cluster, for trying out rules. The oldest beyond are removed. */
+export const eventsKept = 5_000
 
-export interface StoredEvent extends ReportedEvent {
+const trimmedEvery = 100
+
+export interface StoredEvent extends PlacedEvent {
   readonly recordedAt: WallTime
 }
 
-export type LetterState = "pending" | "delivered" | "dead"
-
-/** One event for one receiver, on its way. */
-export interface Letter {
-  readonly eventId: string
-  readonly receiver: string
-  readonly state: LetterState
-  readonly attempts: number
-  readonly nextAt: WallTime
-  readonly reason: string
-}
-
-/** The tables of one object, and how many rows were written through them since `takeRowsWritten` last asked. */
+/** The record, the configuration, the events and the registry's list; the alert router's are in `alert-tables.ts`. */
 export class Tables {
-  readonly #sql: SqlStorage
-  #rowsWritten = 0
+  readonly #sql: CountedSql
+  #sinceTrim = 0
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: CountedSql) {
     this.#sql = sql
   }
 
@@ -76,6 +82,10 @@ export class Tables {
     this.#run("INSERT OR REPLACE INTO configuration (id, cluster, text) VALUES (1, ?, ?)", cluster, text)
   }
 
+  removeConfiguration(): void {
+    this.#run("DELETE FROM configuration")
+  }
+
   record(): { readonly revision: number; readonly text: string } | undefined {
     const [row] = this.#rows("SELECT revision, text FROM record WHERE id = 1")
     return row && { revision: Number(row.revision), text: String(row.text) }
@@ -97,7 +107,7 @@ export class Tables {
   }
 
   /** Those of these events that are not stored yet, each once. */
-  unknownEvents(events: readonly ReportedEvent[]): readonly ReportedEvent[] {
+  unknownEvents(events: readonly PlacedEvent[]): readonly PlacedEvent[] {
     const known = new Set<string>()
     return events.filter(({ id }) => {
       const unknown = !known.has(id) && this.#rows("SELECT 1 FROM events WHERE id = ?", id).length === 0
@@ -106,84 +116,58 @@ export class Tables {
     })
   }
 
-  storeEvent({ id, at, kind, subject, severity, detail }: ReportedEvent, now: WallTime): void {
-    this.#run("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", id, now, at, kind, subject, severity, detail)
+  storeEvent(event: PlacedEvent, now: WallTime): void {
+    const { id, at, kind, subject, severity, detail, site, peer, node, cause } = event
+    const place = JSON.stringify({ site, peer, node, cause })
+    const insert = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    this.#run(insert, id, now, at, kind, subject, severity, detail, place)
   }
 
-  event(id: string): StoredEvent | undefined {
-    return this.#rows("SELECT * FROM events WHERE id = ?", id).map(toEvent)[0]
+  /** Oldest first. */
+  eventsSince(since: WallTime): readonly StoredEvent[] {
+    return this.#rows("SELECT * FROM events WHERE recorded_ms >= ? ORDER BY recorded_ms, id", since).map(
+      toEvent,
+    )
   }
 
   newestEvents(limit: number): readonly StoredEvent[] {
     return this.#rows("SELECT * FROM events ORDER BY recorded_ms DESC, id LIMIT ?", limit).map(toEvent)
   }
 
-  /** Removes the oldest events beyond those kept, once there are a tenth too many, and their letters. */
+  /** Removes the oldest events beyond those kept. Counting them reads them all, so it is done once in a while. */
   trimEvents(): void {
+    this.#sinceTrim += 1
+    if (this.#sinceTrim < trimmedEvery) return
+    this.#sinceTrim = 0
     const [row] = this.#rows("SELECT count(*) AS count FROM events")
     const surplus = Number(row?.count ?? 0) - eventsKept
-    if (surplus < eventsKept / 10) return
+    if (surplus <= 0) return
     const oldest = "SELECT id FROM events ORDER BY recorded_ms, id LIMIT ?"
-    this.#run(`DELETE FROM outbox WHERE event_id IN (${oldest})`, surplus)
     this.#run(`DELETE FROM events WHERE id IN (${oldest})`, surplus)
-  }
-
-  postLetter(eventId: string, receiver: string, now: WallTime): void {
-    this.#run("INSERT INTO outbox VALUES (?, ?, 'pending', 0, ?, '')", eventId, receiver, now)
-  }
-
-  dueLetters(now: WallTime, limit: number): readonly Letter[] {
-    const due = "SELECT * FROM outbox WHERE state = 'pending' AND next_at_ms <= ? ORDER BY next_at_ms LIMIT ?"
-    return this.#rows(due, now, limit).map(toLetter)
-  }
-
-  /** When the next letter is due; `undefined` if none is waiting. */
-  nextLetterAt(): WallTime | undefined {
-    const [row] = this.#rows("SELECT min(next_at_ms) AS next FROM outbox WHERE state = 'pending'")
-    const next = row?.next
-    return typeof next === "number" ? wallTime(next) : undefined
-  }
-
-  newestLetters(limit: number): readonly Letter[] {
-    return this.#rows("SELECT * FROM outbox ORDER BY next_at_ms DESC LIMIT ?", limit).map(toLetter)
-  }
-
-  /** Notes an attempt. `before` is the letter as it was read: one changed since then is left alone. */
-  settleLetter(before: Letter, after: Pick<Letter, "state" | "nextAt" | "reason">): boolean {
-    const update =
-      "UPDATE outbox SET state = ?, attempts = attempts + 1, next_at_ms = ?, reason = ? " +
-      "WHERE event_id = ? AND receiver = ? AND state = 'pending' AND attempts = ?"
-    const { eventId, receiver, attempts } = before
-    return this.#run(update, after.state, after.nextAt, after.reason, eventId, receiver, attempts) > 0
   }
 
   registerCluster(name: string): void {
     this.#run("INSERT OR IGNORE INTO clusters (name) VALUES (?)", name)
   }
 
+  unregisterCluster(name: string): void {
+    this.#run("DELETE FROM clusters WHERE name = ?", name)
+  }
+
   registeredClusters(): readonly string[] {
     return this.#rows("SELECT name FROM clusters ORDER BY name").map((row) => String(row.name))
   }
 
-  /** Rows written since the last call, for the meter. */
-  takeRowsWritten(): number {
-    const rows = this.#rowsWritten
-    this.#rowsWritten = 0
-    return rows
-  }
-
   #run(query: string, ...bindings: readonly (string | number)[]): number {
-    const { rowsWritten } = this.#sql.exec(query, ...bindings)
-    this.#rowsWritten += rowsWritten
-    return rowsWritten
+    return this.#sql.run(query, ...bindings)
   }
 
-  #rows(query: string, ...bindings: readonly (string | number)[]): Record<string, SqlStorageValue>[] {
-    return this.#sql.exec(query, ...bindings).toArray()
+  #rows(query: string, ...bindings: readonly (string | number)[]): readonly Row[] {
+    return this.#sql.rows(query, ...bindings)
   }
 }
 
-function toEvent(row: Record<string, SqlStorageValue>): StoredEvent {
+function toEvent(row: Row): StoredEvent {
   return {
     id: String(row.id),
     kind: String(row.kind),
@@ -192,21 +176,10 @@ function toEvent(row: Record<string, SqlStorageValue>): StoredEvent {
     at: wallTime(Number(row.at_ms)),
     detail: String(row.detail),
     recordedAt: wallTime(Number(row.recorded_ms)),
+    ...JSON.parse(String(row.place)),
   }
 }
 
 function toSeverity(value: SqlStorageValue | undefined): ReportedEvent["severity"] {
   return value === "critical" || value === "warning" ? value : "info"
-}
-
-function toLetter(row: Record<string, SqlStorageValue>): Letter {
-  const state = row.state
-  return {
-    eventId: String(row.event_id),
-    receiver: String(row.receiver),
-    state: state === "delivered" || state === "dead" ? state : "pending",
-    attempts: Number(row.attempts),
-    nextAt: wallTime(Number(row.next_at_ms)),
-    reason: String(row.reason),
-  }
 }

@@ -15,11 +15,13 @@
  */
 
 import type { LeaseHolder, LeaseTag } from "../protocol/lease.ts"
-import type { PeerState, ReportedEvent, Summary } from "../protocol/summaries.ts"
-import type { NodeId, SiteId, WallTime } from "../protocol/units.ts"
+import type { PeerState, Summary } from "../protocol/summaries.ts"
+import type { Epoch, Incarnation, NodeId, SiteId, WallTime } from "../protocol/units.ts"
 import { wallTime } from "../protocol/units.ts"
+import type { PlacedEvent } from "./alerts/incidents.ts"
 import { type ArbiterState, entryOf } from "./arbiter.ts"
 import { siteOf, type WitnessConfiguration } from "./configuration.ts"
+import { nameOfNode } from "./places.ts"
 
 export interface SiteWatch {
   readonly kind: "heard" | "recalled" | "assumed" | "silent"
@@ -28,6 +30,8 @@ export interface SiteWatch {
   /** Ring sequence of the view whose reports count: of two halves of a site one speaks about its nodes. */
   readonly speaker: number
   readonly speakerAt: WallTime
+  /** `lost`: told as an event. `heldAt`: when a view of it last said that it speaks for the site. */
+  readonly voice?: { readonly kind: "held" | "lost"; readonly heldAt: WallTime } | undefined
 }
 
 export interface NodeWatch {
@@ -35,6 +39,8 @@ export interface NodeWatch {
   readonly state: PeerState | undefined
   /** When its own last document came. */
   readonly heardAt: WallTime | undefined
+  /** While it was last alive; `undefined`: its site does not say. */
+  readonly incarnation?: Incarnation | undefined
 }
 
 export interface Watch {
@@ -44,7 +50,7 @@ export interface Watch {
 
 export interface Watched {
   readonly watch: Watch
-  readonly events: readonly ReportedEvent[]
+  readonly events: readonly PlacedEvent[]
 }
 
 export const emptyWatch: Watch = { sites: {}, nodes: {} }
@@ -65,31 +71,39 @@ export function noteSummary(
   now: WallTime,
 ): Watched {
   const known = watch.sites[summary.site]
-  const events: ReportedEvent[] = []
+  const events: PlacedEvent[] = []
   if (known?.kind === "silent") events.push(siteBack(summary.site, known.at, now))
   const speaks = isSpeaker(known, configuration, summary, now)
+  const { voice, events: voiceEvents } = noteVoice(known?.voice, summary, now)
+  events.push(...voiceEvents)
   const site: SiteWatch = {
     kind: "heard",
     at: now,
     speaker: speaks ? (summary.view?.ring.sequence ?? 0) : (known?.speaker ?? 0),
     speakerAt: speaks || known === undefined ? now : known.speakerAt,
+    voice,
   }
   let nodes: Watch["nodes"] = {
     ...watch.nodes,
-    [summary.node]: { state: watch.nodes[summary.node]?.state, heardAt: now },
+    [summary.node]: { ...watch.nodes[summary.node], state: watch.nodes[summary.node]?.state, heardAt: now },
   }
-  for (const { node, state } of speaks ? summary.state.nodes : []) {
+  for (const { node, state, incarnation } of speaks ? summary.state.nodes : []) {
     if (siteOf(configuration, node) !== summary.site) continue
     const before = nodes[node]
-    events.push(...nodeMoved(node, before?.state, state, { summary, now }))
-    nodes = { ...nodes, [node]: { state, heardAt: before?.heardAt } }
+    const moved = { node, before, after: state, name: nameOfNode(configuration, node) }
+    events.push(...nodeMoved(moved, { summary, now }))
+    const alive = state === "alive" ? incarnation : undefined
+    nodes = {
+      ...nodes,
+      [node]: { state, heardAt: before?.heardAt, incarnation: alive ?? before?.incarnation },
+    }
   }
   return { watch: { sites: { ...watch.sites, [summary.site]: site }, nodes }, events }
 }
 
 /** Which sites have been silent for too long at `now`. */
 export function checkSilence(watch: Watch, configuration: WitnessConfiguration, now: WallTime): Watched {
-  const events: ReportedEvent[] = []
+  const events: PlacedEvent[] = []
   const sites = { ...watch.sites }
   for (const site of configuration.sites) {
     const known = sites[site]
@@ -114,11 +128,7 @@ export function nextSilenceCheck(watch: Watch, configuration: WitnessConfigurati
 }
 
 /** One event for each lease that was given to somebody, or given up. */
-export function leaseMoves(
-  before: ArbiterState,
-  after: ArbiterState,
-  now: WallTime,
-): readonly ReportedEvent[] {
+export function leaseMoves(before: ArbiterState, after: ArbiterState, now: WallTime): readonly PlacedEvent[] {
   return Object.values(after.leases).flatMap((entry) => {
     const { epoch, grant } = entryOf(before, entry.name)
     if (entry.epoch === epoch && (entry.grant === undefined) === (grant === undefined)) return []
@@ -133,12 +143,13 @@ export function leaseMoves(
         at: now,
         detail: moved ? `epoch ${entry.epoch}: ${holderText(entry.grant?.holder)}` : `epoch ${entry.epoch}`,
       },
+      ...mandateMoved(entry.name, grant?.holder, entry.grant?.holder, { epoch: entry.epoch, now }),
     ]
   })
 }
 
 /** A node has seen a higher tag than is stored: the object was restored or recreated (W6). Nodes judge; this pages. */
-export function rollbackSeen(state: ArbiterState, summary: Summary, now: WallTime): readonly ReportedEvent[] {
+export function rollbackSeen(state: ArbiterState, summary: Summary, now: WallTime): readonly PlacedEvent[] {
   return summary.highest.flatMap(({ name, ...seen }) => {
     const stored = entryOf(state, name)
     if (!isHigher(seen, stored)) return []
@@ -171,14 +182,24 @@ function isSpeaker(
   return now - known.speakerAt > configuration.dead_man_ms
 }
 
+interface NodeMove {
+  readonly node: NodeId
+  readonly name: string
+  readonly before: NodeWatch | undefined
+  readonly after: PeerState
+}
+
+interface Report {
+  readonly summary: Summary
+  readonly now: WallTime
+}
+
 function nodeMoved(
-  node: NodeId,
-  before: PeerState | undefined,
-  after: PeerState,
-  { summary, now }: { readonly summary: Summary; readonly now: WallTime },
-): readonly ReportedEvent[] {
-  const wentDown = after === "down" && before !== "down" && before !== undefined
-  const cameUp = after === "alive" && before === "down"
+  { node, name, before, after }: NodeMove,
+  { summary, now }: Report,
+): readonly PlacedEvent[] {
+  const wentDown = after === "down" && before?.state !== "down" && before?.state !== undefined
+  const cameUp = after === "alive" && before?.state === "down"
   if (!wentDown && !cameUp) return []
   const kind = wentDown ? "node-down" : "node-up"
   const sequence = summary.view?.ring.sequence ?? 0
@@ -186,34 +207,91 @@ function nodeMoved(
     {
       id: `${kind}:${node}:${sequence}-${summary.incarnation}`,
       kind,
-      subject: `node ${node}`,
+      subject: name,
       severity: wentDown ? "critical" : "info",
       at: now,
       detail: `reported by site ${summary.site}, ring sequence ${sequence}`,
+      // As the nodes that lost it call it.
+      cause: before?.incarnation === undefined ? undefined : `i${before.incarnation}`,
+      site: summary.site,
+      node: name,
     },
   ]
 }
 
-function siteSilent(site: SiteId, heardAt: WallTime, now: WallTime): ReportedEvent {
+/** A view without voice is no news while another of the site has it, or had it until just now. */
+const voiceGraceMs = 10_000
+
+function noteVoice(
+  known: SiteWatch["voice"],
+  { site, view, state }: Summary,
+  now: WallTime,
+): { readonly voice: SiteWatch["voice"]; readonly events: readonly PlacedEvent[] } {
+  const sequence = view?.ring.sequence ?? 0
+  const event = (kind: "voice-lost" | "voice-gained"): PlacedEvent => ({
+    id: `${kind}:${site}:${sequence}-${now}`,
+    kind,
+    subject: site,
+    severity: kind === "voice-lost" ? "critical" : "info",
+    at: now,
+    detail: `ring sequence ${sequence}`,
+    cause: `r${sequence}`,
+    site,
+  })
+  if (state.voice === "held") {
+    const events = known?.kind === "lost" ? [event("voice-gained")] : []
+    return { voice: { kind: "held", heldAt: now }, events }
+  }
+  if (known?.kind !== "held" || now - known.heldAt < voiceGraceMs) return { voice: known, events: [] }
+  return { voice: { ...known, kind: "lost" }, events: [event("voice-lost")] }
+}
+
+function siteSilent(site: SiteId, heardAt: WallTime, now: WallTime): PlacedEvent {
   return {
     id: `site-silent:${site}:${heardAt}`,
     kind: "site-silent",
-    subject: `site ${site}`,
+    subject: site,
     severity: "critical",
     at: now,
     detail: `no node of the site has posted for ${Math.round((now - heardAt) / 1_000)} s`,
+    site,
   }
 }
 
-function siteBack(site: SiteId, heardAt: WallTime, now: WallTime): ReportedEvent {
+function siteBack(site: SiteId, heardAt: WallTime, now: WallTime): PlacedEvent {
   return {
     id: `site-back:${site}:${heardAt}`,
     kind: "site-back",
-    subject: `site ${site}`,
+    subject: site,
     severity: "info",
     at: now,
     detail: `heard again after ${Math.round((now - heardAt) / 1_000)} s`,
+    site,
   }
+}
+
+/** A mandate that went to another site without having been given up. */
+function mandateMoved(
+  name: string,
+  from: LeaseHolder | undefined,
+  to: LeaseHolder | undefined,
+  { epoch, now }: { readonly epoch: Epoch; readonly now: WallTime },
+): readonly PlacedEvent[] {
+  if (from?.kind !== "site" || to?.kind !== "site" || from.site === to.site) return []
+  const ticket = name.slice(name.indexOf(":") + 1)
+  return [
+    {
+      id: `mandate-moved:${ticket}:${epoch}`,
+      kind: "mandate-moved",
+      subject: ticket,
+      severity: "warning",
+      at: now,
+      detail: `from site ${from.site} to site ${to.site}, epoch ${epoch}`,
+      cause: `e${epoch}`,
+      // Of the site that lost it: what is wrong there explains it.
+      site: from.site,
+    },
+  ]
 }
 
 function holderText(holder: LeaseHolder | undefined): string {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { runEmbeddedWitness } from "../host/embedded-witness.ts"
 import { readNodeKey, readSecret } from "../host/key-file.ts"
+import { callWitness, type WitnessApi } from "../host/witness-api.ts"
 import { registerCluster } from "../host/witness-registration.ts"
 import { commandAgent } from "./agent-client.ts"
 import { type Command, CommandFailure, exitStatus, parseOptions, print, usageFailure } from "./command.ts"
@@ -25,7 +26,7 @@ register   tells the witness of a cluster, or of its changed configuration
   --config FILE              cluster configuration (${defaultPaths.config})
   --url URL                  the witness, if not as configured
   --credential-file FILE     the operator's credential
-  --receivers FILE           where alerts go, as a JSON array
+  --alerts FILE              also replaces the alert rules (as: quorumbeat alerts apply FILE)
 
 accept     believes the witness object that is seen now, although another one was known: after the witness was restored
            or set up anew, and after making sure that the former one is gone
@@ -75,17 +76,28 @@ async function register(parameters: readonly string[]): Promise<number> {
     config: { type: "string", default: defaultPaths.config },
     url: { type: "string" },
     "credential-file": { type: "string" },
-    receivers: { type: "string" },
+    alerts: { type: "string" },
   })
-  const result = await registerCluster({
-    config: readConfiguration(values.config),
-    url: values.url,
-    credential: readCredential(required("--credential-file", values["credential-file"])),
-    receivers: values.receivers === undefined ? undefined : readReceivers(values.receivers),
-  })
+  const config = readConfiguration(values.config)
+  const credential = readCredential(required("--credential-file", values["credential-file"]))
+  const rules = values.alerts === undefined ? undefined : readText(values.alerts)
+  const result = await registerCluster({ config, url: values.url, credential })
   if (result.kind === "error") throw new CommandFailure(exitStatus.failed, result.error)
+  const url = values.url ?? config.witness?.url ?? ""
+  if (rules !== undefined) await applyRules({ url, cluster: config.name, credential }, rules)
   print(result.value)
   return exitStatus.done
+}
+
+async function applyRules(api: WitnessApi, text: string): Promise<void> {
+  const applied = await callWitness(api, {
+    method: "PUT",
+    path: "/alerts/rules",
+    body: { type: "toml", text },
+  })
+  if (applied.kind === "error") {
+    throw new CommandFailure(exitStatus.failed, `registered, but not its alert rules: ${applied.error}`)
+  }
 }
 
 function accept(parameters: readonly string[]): Promise<number> {
@@ -106,10 +118,10 @@ function readCredential(path: string): string {
   return text.value.trim()
 }
 
-function readReceivers(path: string): unknown {
+function readText(path: string): string {
   try {
-    return JSON.parse(readFileSync(path, "utf8"))
+    return readFileSync(path, "utf8")
   } catch (cause) {
-    throw usageFailure(`${path}: not JSON: ${cause instanceof Error ? cause.message : String(cause)}`)
+    throw usageFailure(`${path}: ${cause instanceof Error ? cause.message : String(cause)}`)
   }
 }

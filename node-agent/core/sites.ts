@@ -35,7 +35,7 @@ function noteSite(turn: Turn, from: NodeId): void {
   const peer = node.peers.get(from)
   const site = peer === undefined ? undefined : node.sites.get(peer.node.site)
   if (site === undefined) return
-  if (site.silent) report(turn, "info", "site-heard", site.site, "its nodes are heard again")
+  if (site.silent) report(turn, "info", "site-reachable", site.site, "its nodes are heard again")
   node.sites = withEntry(node.sites, site.site, { ...site, heard: now, silent: false })
 }
 
@@ -83,7 +83,8 @@ export function tickSites(turn: Turn): void {
     const silent = site.heard !== undefined && elapsed(site.heard, now) > node.config.timings.wanSilent
     if (!silent || site.silent) continue
     node.sites = withEntry(node.sites, site.site, { ...site, silent: true })
-    if (isCoordinator(node)) report(turn, "warning", "site-silent", site.site, "none of its nodes is heard")
+    if (isCoordinator(node))
+      report(turn, "warning", "site-unreachable", site.site, "none of its nodes is heard")
   }
   if (node.nextWanHeartbeat > now || !isCoordinator(node)) return
   node.nextWanHeartbeat = after(now, node.config.timings.wanHeartbeat)

@@ -142,7 +142,10 @@ function summaryOf(
       }),
       nodes: node.config.nodes
         .filter((each) => each.site === node.self.site)
-        .map((each) => ({ node: each.id, state: view.members.includes(each.id) ? "alive" : "down" })),
+        .map(({ id }) => {
+          const alive = view.members.includes(id)
+          return { node: id, state: alive ? "alive" : "down", incarnation: view.incarnations.get(id) }
+        }),
       services: records.map(({ service, assignment }) => {
         const owner = assignment?.owner
         const phase = owner === undefined ? undefined : view.phases.get(owner)?.get(service)?.phase

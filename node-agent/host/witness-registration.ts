@@ -7,15 +7,13 @@ export interface Registration {
   /** Overrides the configuration's own. */
   readonly url: string | undefined
   readonly credential: string
-  /** Where alerts go, in the witness's own form; kept out of cluster.toml because it holds secrets. */
-  readonly receivers: unknown
 }
 
 const patience = 15_000
 
 /** Ok: the witness's answer. The error is one line. */
 export async function registerCluster(registration: Registration): Promise<Result<string, string>> {
-  const { config, url, credential, receivers } = registration
+  const { config, url, credential } = registration
   const base = url ?? config.witness?.url
   if (base === undefined) return err(`cluster ${config.name} has no witness; add [witness] or say --url`)
   const target = `${base.replace(/\/+$/, "")}/v1/clusters/${encodeURIComponent(config.name)}`
@@ -23,7 +21,7 @@ export async function registerCluster(registration: Registration): Promise<Resul
     const response = await fetch(target, {
       method: "PUT",
       headers: { authorization: `Bearer ${credential}`, "content-type": "application/json" },
-      body: JSON.stringify({ ...registrationOf(config), receivers }),
+      body: JSON.stringify(registrationOf(config)),
       signal: AbortSignal.timeout(patience),
     })
     const body = (await response.text()).trim()
@@ -42,8 +40,8 @@ export function registrationOf(config: ClusterConfig): object {
     checksum: config.checksum,
     sites: config.sites.map((site) => site.name),
     tickets: config.tickets.map((ticket) => ticket.name),
-    nodes: config.nodes.map(({ id, site, publicKey, votes }) => {
-      return { node: id, site, public_key: publicKey, votes }
+    nodes: config.nodes.map(({ id, name, site, publicKey, votes }) => {
+      return { node: id, name, site, public_key: publicKey, votes }
     }),
     rho: timings.rho,
     voice_ttl_ms: timings.voiceTtl,

@@ -92,6 +92,7 @@ const entryPoints = [
   "node-agent/build.ts",
   "node-agent/simulation/chaos.ts",
   "worker/index.ts",
+  "worker/openapi.ts",
 ]
 
 /** Projects of vitest.config.ts run the tests below these folders, and no others. */

@@ -2,7 +2,10 @@
 import { runInDurableObject } from "cloudflare:test"
 import type { TestCluster } from "./witness-client.ts"
 
-const tables = ["record", "configuration", "events", "outbox", "clusters"]
+const tables = [
+  ...["record", "configuration", "events", "clusters", "incidents", "groups", "letters"],
+  ...["silences", "settings", "credentials"],
+]
 
 /** Every row of every table, and the alarm. Two equal dumps: nothing was written in between. */
 export function dump({ stub }: TestCluster): Promise<object> {

@@ -1,6 +1,6 @@
 /** A cluster and its nodes as the witness sees them: real keys, real signatures, requests to the real Worker. */
 
-import { createExecutionContext } from "cloudflare:test"
+import { createExecutionContext, runInDurableObject } from "cloudflare:test"
 import { env } from "cloudflare:workers"
 import * as jose from "jose"
 import { expect } from "vitest"
@@ -46,6 +46,9 @@ export const environment: Environment = {
   WITNESS_KEY: JSON.stringify(await jose.exportJWK(witnessKey.privateKey)),
   OPERATOR_CREDENTIAL_SHA256: await sha256Hex(operatorCredential),
 }
+
+// The object reads its own bindings: the same secrets.
+Object.assign(env, { WITNESS_KEY: environment.WITNESS_KEY })
 
 export function send(
   path: string,
@@ -111,10 +114,38 @@ export class TestCluster {
     return sendAsOperator(`/v1/clusters/${this.name}`, { method: "PUT", body })
   }
 
+  /** Replaces the alert rules; with `expected` other than 200 returns what was wrong. */
+  async rules(toml: string, expected = 200): Promise<string> {
+    const response = await send(`/v1/clusters/${this.name}/alerts/rules`, {
+      method: "PUT",
+      headers: { authorization: `Bearer ${operatorCredential}`, "content-type": "application/toml" },
+      body: toml,
+    })
+    const text = await response.text()
+    expect(response.status, text).toBe(expected)
+    return text
+  }
+
+  /** An operator's request below the cluster, and the JSON that came back. */
+  async ask<Answer>(method: string, path: string, body?: object, expected = 200): Promise<Answer> {
+    const response = await sendAsOperator(`/v1/clusters/${this.name}${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    expect(response.status, text).toBe(expected)
+    return JSON.parse(text)
+  }
+
   node(id: number): TestNode {
     const node = this.nodes.get(id)
     if (node === undefined) throw new Error(`no node ${id}`)
     return node
+  }
+
+  /** As if the platform had dropped it. */
+  forgetAlarm(): Promise<void> {
+    return runInDurableObject(this.stub, (_instance, { storage }) => storage.deleteAlarm())
   }
 
   /** Posts signed documents as they are. */
@@ -159,8 +190,10 @@ export interface Described {
     interval_ms: number
   }
   readonly events: readonly { id: string; kind: string; subject: string; severity: string }[]
+  readonly incidents: readonly { id: string; kind: string; subject: string; state: string; count: number }[]
   readonly deliveries: readonly {
-    event: string
+    id: string
+    action: string
     receiver: string
     state: string
     attempts: number

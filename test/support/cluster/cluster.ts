@@ -84,8 +84,8 @@ export class Cluster {
       this.receiver.listen(this.layout.receiverPort),
       this.witness.start(),
     ])
-    const { configFile, credentialFile, receiversFile } = this.layout
-    const files = ["--config", configFile, "--credential-file", credentialFile, "--receivers", receiversFile]
+    const { configFile, credentialFile, alertsFile } = this.layout
+    const files = ["--config", configFile, "--credential-file", credentialFile, "--alerts", alertsFile]
     await this.quorumbeat("witness", "register", ...files)
   }
 
@@ -131,7 +131,7 @@ export class Cluster {
 
   async #makeKeys(): Promise<void> {
     const { layout } = this
-    const { ringKeyFile, witnessKeyFile, credentialFile, receiversFile, configFile, receiverPort } = layout
+    const { ringKeyFile, witnessKeyFile, credentialFile, alertsFile, configFile, receiverPort } = layout
     mkdirSync(dirname(ringKeyFile), { recursive: true, mode: 0o700 })
     for (const node of layout.nodes) mkdirSync(node.directory, { recursive: true })
     const [witness, nodes] = await Promise.all([
@@ -146,9 +146,9 @@ export class Cluster {
     }
     writeFileSync(configFile, clusterToml(layout, this.#plan, keys))
     const url = `http://127.0.0.1:${receiverPort}/alerts`
-    const receiver = { name: "demo", kind: "webhook", url, secret: this.receiver.secret }
-    writeFileSync(receiversFile, JSON.stringify([receiver]))
-    chmodSync(receiversFile, 0o600)
+    const receiver = `[[receiver]]\nname = "demo"\nkind = "webhook"\nurl = "${url}"\nsecret = "${this.receiver.secret}"\n`
+    writeFileSync(alertsFile, `group_wait = "0s"\n${receiver}`)
+    chmodSync(alertsFile, 0o600)
   }
 
   async #init(name: string): Promise<void> {

@@ -42,7 +42,7 @@ export interface ClusterLayout {
   readonly ringKeyFile: string
   readonly witnessKeyFile: string
   readonly credentialFile: string
-  readonly receiversFile: string
+  readonly alertsFile: string
   readonly witnessDirectory: string
   readonly witnessPort: number
   readonly witnessUrl: string
@@ -81,7 +81,7 @@ export function layOut(
     ringKeyFile: join(directory, "keys/ring.key"),
     witnessKeyFile: join(directory, "keys/witness.key"),
     credentialFile: join(directory, "keys/operator.credential"),
-    receiversFile: join(directory, "keys/receivers.json"),
+    alertsFile: join(directory, "keys/alerts.toml"),
     witnessDirectory: join(directory, "witness"),
     witnessPort,
     witnessUrl: `http://127.0.0.1:${witnessPort}`,

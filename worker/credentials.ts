@@ -1,0 +1,86 @@
+/**
+ * Credentials of one cluster: each with a scope, an end, and a name for people. Only their hash is stored, so that who reads
+ * the storage can use none of them; the text is shown once, when it is made. The deployment's own credential
+ * (`OPERATOR_CREDENTIAL_SHA256`) is beside these: it reaches every cluster and is `admin` everywhere.
+ */
+import type { WallTime } from "../protocol/units.ts"
+import { wallTime } from "../protocol/units.ts"
+import type { Scope } from "./scopes.ts"
+import type { CountedSql } from "./sql.ts"
+
+export interface Credential {
+  readonly id: string
+  readonly name: string
+  readonly scope: Scope
+  /** SHA-256 of the credential's text, in hexadecimal. */
+  readonly hash: string
+  readonly createdAt: WallTime
+  readonly expiresAt: WallTime | undefined
+}
+
+export type Authorization =
+  | { readonly kind: "granted"; readonly scope: Scope; readonly name: string }
+  | { readonly kind: "refused" }
+
+const secretBytes = 32
+export const credentialsMax = 50
+
+export class Credentials {
+  readonly #sql: CountedSql
+
+  constructor(sql: CountedSql) {
+    this.#sql = sql
+  }
+
+  list(): readonly Credential[] {
+    return this.#sql
+      .rows("SELECT text FROM credentials ORDER BY id")
+      .map(({ text }) => JSON.parse(String(text)))
+  }
+
+  /** Makes one and returns its text, which nobody can show again. */
+  async create(
+    { name, scope, expiresAt }: Pick<Credential, "name" | "scope" | "expiresAt">,
+    now: WallTime,
+  ): Promise<{ readonly credential: Credential; readonly text: string }> {
+    const id = hex(crypto.getRandomValues(new Uint8Array(4)))
+    const text = `qb_${id}_${hex(crypto.getRandomValues(new Uint8Array(secretBytes)))}`
+    const credential: Credential = { id, name, scope, hash: await sha256(text), createdAt: now, expiresAt }
+    this.#sql.run("INSERT INTO credentials (id, text) VALUES (?, ?)", id, JSON.stringify(credential))
+    return { credential, text }
+  }
+
+  /** From now on it opens nothing. */
+  revoke(id: string): boolean {
+    return this.#sql.run("DELETE FROM credentials WHERE id = ?", id) > 0
+  }
+
+  async authorize(text: string, now: WallTime): Promise<Authorization> {
+    const id = /^qb_([0-9a-f]{8})_[0-9a-f]{64}$/.exec(text)?.[1]
+    const credential = this.list().find((each) => each.id === id)
+    if (credential === undefined || (credential.expiresAt ?? now + 1) <= now) return { kind: "refused" }
+    if (!sameHash(credential.hash, await sha256(text))) return { kind: "refused" }
+    return { kind: "granted", scope: credential.scope, name: credential.name }
+  }
+}
+
+export function describeCredential({ hash: _, createdAt, expiresAt, ...rest }: Credential): object {
+  return { ...rest, created_at_ms: createdAt, expires_at_ms: expiresAt }
+}
+
+export function endOf(days: number | undefined, now: WallTime): WallTime | undefined {
+  return days === undefined ? undefined : wallTime(now + days * 86_400_000)
+}
+
+function sameHash(a: string, b: string): boolean {
+  const encoder = new TextEncoder()
+  return crypto.subtle.timingSafeEqual(encoder.encode(a), encoder.encode(b))
+}
+
+async function sha256(text: string): Promise<string> {
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))))
+}
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+}
