@@ -22,6 +22,7 @@ import type { PlacedEvent } from "./alerts/incidents.ts"
 import { type ArbiterState, entryOf } from "./arbiter.ts"
 import { siteOf, type WitnessConfiguration } from "./configuration.ts"
 import { nameOfNode } from "./places.ts"
+import { noteServices, type ServiceWatches } from "./service-watch.ts"
 
 export interface SiteWatch {
   readonly kind: "heard" | "recalled" | "assumed" | "silent"
@@ -46,6 +47,8 @@ export interface NodeWatch {
 export interface Watch {
   readonly sites: Readonly<Record<string, SiteWatch>>
   readonly nodes: Readonly<Record<string, NodeWatch>>
+  /** Absent in records of earlier versions. */
+  readonly services?: ServiceWatches | undefined
 }
 
 export interface Watched {
@@ -98,7 +101,17 @@ export function noteSummary(
       [node]: { state, heardAt: before?.heardAt, incarnation: alive ?? before?.incarnation },
     }
   }
-  return { watch: { sites: { ...watch.sites, [summary.site]: site }, nodes }, events }
+  const noted = noteServices(
+    watch.services ?? {},
+    speaks ? summary : { ...summary, state: { ...summary.state, services: [] } },
+    (node) => nameOfNode(configuration, node),
+    now,
+  )
+  events.push(...noted.events)
+  return {
+    watch: { sites: { ...watch.sites, [summary.site]: site }, nodes, services: noted.services },
+    events,
+  }
 }
 
 /** Which sites have been silent for too long at `now`. */

@@ -84,6 +84,7 @@ export function adoptStranger(turn: Turn, witness: string, wait: Millis): void {
   if (node.witness.pin === witness && node.witness.quarantine === undefined) return
   node.witness = { ...node.witness, watches: new Map(), believeFrom: after(now, wait) }
   pinTo(turn, witness)
+  report(turn, "info", "witness-accepted", witness.slice(0, 8), "by an operator's word")
 }
 
 /** A node that has no pin, or lost it with its record, gets it from a member that has one. */

@@ -176,6 +176,8 @@ export function onReply(turn: Turn, reply: Reply): void {
   const longest = millis(Math.min(node.config.timings.voiceTtl, node.config.timings.mandateTtl) / 3)
   const interval = millis(Math.max(node.config.timings.summaryInterval, Math.min(reply.interval, longest)))
   const taken = reply.witness === before ? sent.events : []
+  if (node.witness.failures >= failuresMax)
+    report(turn, "info", "witness-reachable", node.self.name, "it answers again")
   node.witness = {
     ...node.witness,
     lastReply: now,

@@ -30,6 +30,8 @@ export interface Group {
   /** Id of the first incident: the dedup key for the group's whole life. */
   readonly lead: string
   readonly members: Readonly<Record<string, LastWord>>
+  /** Nothing is told before: the end of `group_wait`, or of the step's wait. */
+  readonly from: WallTime
   /** When to look at it next; `undefined`: when an incident changes. */
   readonly lookAt: WallTime | undefined
   /** `undefined`: nobody was told anything yet. */
@@ -61,10 +63,21 @@ export interface Looked {
 
 const listedMax = 50
 
-export function newGroup(key: string, target: Target, lead: Incident, lookAt: WallTime): Group {
-  const { receiver, route, escalation } = target
+export function newGroup(key: string, target: Target, lead: Incident): Group {
+  const { receiver, route, escalation, from } = target
   const members: Group["members"] = { [lead.id]: "nothing" }
-  return { key, receiver, route, escalation, lead: lead.id, members, lookAt, toldAt: undefined, repeat: 0 }
+  return {
+    key,
+    receiver,
+    route,
+    escalation,
+    lead: lead.id,
+    members,
+    from,
+    lookAt: from,
+    toldAt: undefined,
+    repeat: 0,
+  }
 }
 
 export function groupKey(target: Target, incident: Incident, rules: AlertRules): string {
@@ -103,7 +116,7 @@ function beforeFirstWord(view: View): Looked {
       group.escalation === 0 ? "it was over before `group_wait`" : "it was over before this escalation step"
     return { group: undefined, notification: undefined, remarks: remarksOf(view, members, text) }
   }
-  if (group.lookAt !== undefined && group.lookAt > now) return unchanged(group)
+  if (group.from > now) return unchanged({ ...group, lookAt: group.from })
   const { group: sifted, candidates, held, remarks } = sift(view, firing)
   const unacknowledged = candidates.filter(({ acknowledged }) => acknowledged === undefined)
   const muted = mutedNow(view)

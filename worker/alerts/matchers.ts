@@ -21,9 +21,10 @@ export type Labels = Readonly<Record<Label, string>>
 const valueMax = 200
 
 export function parseMatcher(text: string): Result<Matcher, string> {
-  const parts = /^\s*([a-z_]+)\s*(=~|!~|!=|=)\s*"?([^"]*)"?\s*$/.exec(text)
+  const parts = /^\s*([a-z_]+)\s*(=~|!~|!=|=)\s*(?:"([^"]*)"|([^"=~\s]+))\s*$/.exec(text)
   if (parts === null) return err(`not a matcher: ${JSON.stringify(text)}; expected as kind="node-down"`)
-  const [, name, operator, value = ""] = parts
+  const [, name, operator, quoted, bare = ""] = parts
+  const value = quoted ?? bare
   const label = labels.find((each) => each === name)
   if (label === undefined) return err(`no label ${name}; there are ${labels.join(", ")}`)
   if (value.length > valueMax) return err(`longer than ${valueMax} characters`)

@@ -147,7 +147,7 @@ function enrol(
       const key = groupKey(target, incident, circumstances.rules)
       const group = next.get(key)
       if (group === undefined) {
-        next.set(key, newGroup(key, target, incident, target.from))
+        next.set(key, newGroup(key, target, incident))
         continue
       }
       next.set(key, { ...group, members: { ...group.members, [incident.id]: "nothing" } })

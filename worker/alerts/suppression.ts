@@ -6,7 +6,7 @@
  * - a silent site explains everything else of that site, and that others cannot reach it;
  * - a cut between two sites explains that each cannot reach the other;
  * - a node that is down explains its links, clock, watchdog and witness path;
- * - a fence that is needed or failed explains the services blocked by it, of the same site.
+ * - a link that is down explains that it is bad.
  */
 import type { WallTime } from "../../protocol/units.ts"
 import { wallTime } from "../../protocol/units.ts"
@@ -81,7 +81,7 @@ function byIncident(
 
 /** Of a node that is down: its own symptoms, and that its services went elsewhere. */
 const consequences = [
-  ...["link-degraded", "link-one-way", "link-down", "watchdog-missing", "clock-out-of-bounds", "loop-late"],
+  ...["link-suspect", "link-down", "watchdog-missing", "clock-out-of-bounds", "node-late"],
   ...["witness-unreachable", "configuration-mismatch", "fence-device-failed", "takeover"],
 ]
 
@@ -106,6 +106,8 @@ function explains({ labels: source }: Incident, { labels: target }: Incident): b
         source.node !== "" &&
         [target.node, target.peer].includes(source.node)
       )
+    case "link-down":
+      return target.kind === "link-suspect" && target.subject === source.subject
     default:
       return false
   }
