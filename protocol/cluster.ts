@@ -162,6 +162,26 @@ export interface ServiceConfig {
   readonly resources: readonly ResourceConfig[]
 }
 
+/** A device that turns nodes off: an agent of Debian's `fence-agents`. */
+export interface FenceDevice {
+  readonly name: string
+  /** Its file name, as `fence_ipmilan`. */
+  readonly agent: string
+  /** Which nodes it turns off, each by its plug (outlet, port, domain) where the device has several. */
+  readonly nodes: readonly { readonly node: NodeId; readonly plug: string | undefined }[]
+  /** Lower ones are tried first; all devices of one level must succeed (two power supplies). */
+  readonly level: number
+  /** `off` leaves the node off; `reboot` turns it on again. */
+  readonly action: "off" | "reboot"
+  /** Given to the agent on its standard input, with what is in `secretsFile`. */
+  readonly parameters: Readonly<Record<string, string>>
+  /** `name=value` lines; readable by its owner only. */
+  readonly secretsFile: string | undefined
+  readonly delay: Millis
+  readonly timeout: Millis
+  readonly monitorInterval: Millis
+}
+
 export interface ClusterConfig {
   readonly name: string
   /** Rises by one with each change of the file. */
@@ -176,6 +196,8 @@ export interface ClusterConfig {
   readonly witness: WitnessConfig | undefined
   readonly tickets: readonly TicketConfig[]
   readonly services: readonly ServiceConfig[]
+  /** By name; `undefined`: there are none. */
+  readonly fences: readonly FenceDevice[] | undefined
   /** SHA-256 over the canonical form, hex; the same on every node or services lock. */
   readonly checksum: string
 }

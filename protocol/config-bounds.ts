@@ -15,6 +15,8 @@ export const bounds = {
   /** As far as jitter is told on the wire. */
   linkFigure: 4_000,
   resources: 16,
+  fences: 64,
+  fenceLevels: 9,
   arguments: 64,
   variables: 64,
   votes: 16,

@@ -30,6 +30,7 @@ function checkUnique(draft: Draft): void {
   field("id", "node", draft.nodes)
   field("name", "ticket", draft.tickets)
   field("name", "service", draft.services)
+  field("name", "fence device", draft.fences)
   for (const service of draft.services) field("name", "resource of the service", service.resources)
   // Two holders of one key could speak for each other.
   field("public_key", "node and not the witness", [
@@ -76,6 +77,11 @@ function checkReferences(draft: Draft): void {
     const able = namesOf(nodesOfTicket(draft, service.ticket))
     // An unknown ticket or site is one error; that its nodes are then nowhere is not another.
     checkNameList(service.table, "nodes", service.nodes ?? [], able.length === 0 ? nodes : able)
+  }
+  for (const fence of draft.fences) {
+    checkNameList(fence.table, "nodes", fence.nodes ?? [], nodes)
+    const own = (fence.nodes ?? []).flatMap((name) => (name === undefined ? [] : [name]))
+    for (const name of fence.plugs.keys()) refuseUnknown(fence.table, ["plugs", name], name, own)
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { ProfileName, SplitPolicy, UdpAddress } from "./cluster.ts"
 import { bounds } from "./config-bounds.ts"
+import { type FenceDraft, fenceKeys, readFence } from "./config-fences.ts"
 import {
   address,
   clusterName,
@@ -32,6 +33,7 @@ export interface Draft {
   readonly nodes: readonly NodeDraft[]
   readonly tickets: readonly TicketDraft[]
   readonly services: readonly ServiceDraft[]
+  readonly fences: readonly FenceDraft[]
 }
 
 export interface TimingsDraft {
@@ -105,6 +107,7 @@ export const topKeys = [
   "node",
   "ticket",
   "service",
+  "fence",
 ] as const
 
 export function readDraft(table: Table): Draft {
@@ -122,6 +125,7 @@ export function readDraft(table: Table): Draft {
     nodes: many("node", nodeKeys, 1, bounds.nodes).map(readNode),
     tickets: many("ticket", ticketKeys, 0, bounds.tickets).map(readTicket),
     services: many("service", serviceKeys, 0, bounds.services).map(readService),
+    fences: many("fence", fenceKeys, 0, bounds.fences).map(readFence),
   }
 }
 

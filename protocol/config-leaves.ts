@@ -45,11 +45,21 @@ export const ocfAgent: Leaf<string> = pattern(
   "an OCF agent, as ocf:heartbeat:IPaddr2",
 )
 
+export const fenceAgent: Leaf<string> = pattern(
+  /^fence_[a-z0-9_]{1,40}$/,
+  "an agent of fence-agents, as fence_ipmilan",
+)
+
 /** systemd.unit(5); instances of templates too, aliases and paths not. */
 export const systemdUnit: Leaf<string> = pattern(
   /^[A-Za-z0-9:_.\\@-]{1,200}\.(service|target|mount|socket|timer|path|slice|scope|swap|automount)$/,
   "a unit with its suffix, as postgresql.service",
 )
+
+export const filePath: Leaf<string> = {
+  expected: "a file's absolute path, as /etc/quorumbeat/ipmi.secrets",
+  read: (value) => (argument.read(value)?.startsWith("/") ? argument.read(value) : undefined),
+}
 
 /**
  * `https`, or `http` to the machine itself for trying things out. No user, query or fragment: what is posted there is

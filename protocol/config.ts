@@ -14,6 +14,7 @@ import { assert } from "./assert.ts"
 import { canonicalJson } from "./canonical.ts"
 import type {
   ClusterConfig,
+  FenceDevice,
   LinkThresholds,
   NodeConfig,
   ServiceConfig,
@@ -33,6 +34,7 @@ import {
   topKeys,
   type WitnessDraft,
 } from "./config-draft.ts"
+import type { FenceDraft } from "./config-fences.ts"
 import { type ConfigError, openTable } from "./config-reader.ts"
 import { defaults, linkThresholds, profiles } from "./profiles.ts"
 import { err, ok, type Result } from "./result.ts"
@@ -78,6 +80,10 @@ function complete(draft: Draft): Completed {
     witness: draft.witness === undefined ? undefined : completeWitness(draft.witness),
     tickets: completeTickets(draft).sort(byName),
     services: draft.services.map((service) => completeService(service, draft)).sort(byName),
+    fences:
+      draft.fences.length === 0
+        ? undefined
+        : draft.fences.map((fence) => completeFence(fence, draft)).sort(byName),
   }
 }
 
@@ -144,6 +150,24 @@ function completeService(service: ServiceDraft, draft: Draft): ServiceConfig {
 function completeProof({ proof, margin }: ServiceDraft): TakeoverProof {
   const kind = sure(proof)
   return kind === "self-lease" ? { kind, margin: millis(sure(margin)) } : { kind }
+}
+
+function completeFence(fence: FenceDraft, draft: Draft): FenceDevice {
+  return {
+    name: sure(fence.name),
+    agent: sure(fence.agent),
+    nodes: sure(fence.nodes).map((name) => ({
+      node: idOf(sure(name), draft),
+      plug: fence.plugs.get(sure(name)),
+    })),
+    level: sure(fence.level),
+    action: sure(fence.action),
+    parameters: fence.parameters,
+    secretsFile: fence.secretsFile,
+    delay: millis(sure(fence.delay)),
+    timeout: millis(sure(fence.timeout)),
+    monitorInterval: millis(sure(fence.monitorInterval)),
+  }
 }
 
 /** Two sets of nodes that could both speak for a site (SPEC V6). */

@@ -1,5 +1,6 @@
 /** `quorumbeat config check`: is this file a cluster? */
 import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { fenceProblemsHere } from "../host/control/fence/fence-installed.ts"
 import { problemsHere } from "../host/control/resources/installed.ts"
 import { type Command, exitStatus, parseOptions, print, usageFailure } from "./command.ts"
 import { readConfiguration } from "./configuration.ts"
@@ -12,7 +13,7 @@ sheet: every inequality with its numbers, the worst time without each service fo
 costs. Or every error, with line and key. Exit status: 0 usable; 2 not.
 
   --resources  also look whether this machine can run each resource: programs, OCF agents and their parameters and
-               limits, systemd units. Exit status 1 if not`
+               limits, systemd units, fence agents. Exit status 1 if not`
 
 const options = { resources: { type: "boolean" } } as const
 
@@ -31,8 +32,13 @@ export const config: Command = {
 }
 
 /** Each problem on a line of its own, or that there is none. */
-async function checkResources({ services }: ClusterConfig): Promise<number> {
+async function checkResources({ services, fences = [] }: ClusterConfig): Promise<number> {
   let status: number = exitStatus.done
+  for (const device of fences) {
+    const problems = await fenceProblemsHere(device)
+    for (const problem of problems) print(`fence device ${device.name}: ${problem}`)
+    if (problems.length > 0) status = exitStatus.failed
+  }
   for (const service of services) {
     for (const resource of service.resources) {
       const problems = await problemsHere(resource)

@@ -4,7 +4,7 @@
  */
 import { after, earliest, type Instant, millis, type NodeId } from "../../protocol/units.ts"
 import type { CommandResult } from "./effects.ts"
-import type { OperatorCommand } from "./events.ts"
+import type { OperatorCommand, Vouched } from "./events.ts"
 import { afterMemo, memoNeeded } from "./memo.ts"
 import type { Message } from "./messages.ts"
 import { acceptStranger } from "./pin.ts"
@@ -55,11 +55,16 @@ function inOwnTerms(node: NodeState, command: OperatorCommand): OperatorCommand 
       return { kind: "ticket-move", ticket: service.ticket, to: target.site }
   }
   if (command.kind === "fence-confirm") {
-    const known = node.links.peers.get(command.node)?.incarnation ?? assignedIncarnation(node, command.node)
-    const mandates = [...node.tickets.values()].map(({ ticket, epoch }) => ({ ticket, epoch }))
-    return { ...command, incarnation: known, mandates }
+    return { ...command, ...vouchedNow(node, command.node) }
   }
   return command
+}
+
+/** What can be said of a node that does not act now: its starts known here, at the mandates this site has. */
+export function vouchedNow(node: NodeState, target: NodeId): Vouched {
+  const incarnation = node.links.peers.get(target)?.incarnation ?? assignedIncarnation(node, target)
+  const mandates = [...node.tickets.values()].map(({ ticket, epoch }) => ({ ticket, epoch }))
+  return { incarnation, mandates }
 }
 
 function assignedIncarnation(node: NodeState, id: NodeId): NodeState["incarnation"] {

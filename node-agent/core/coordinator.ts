@@ -6,6 +6,7 @@
 import type { ServiceConfig } from "../../protocol/cluster.ts"
 import { voiceLease } from "../../protocol/lease.ts"
 import { earliest, epoch, type Instant } from "../../protocol/units.ts"
+import { fenceNodes, isPersonNeeded, nextFencing } from "./fencing.ts"
 import { driveMandates, moveOf, nextMandateWork, releaseMandate } from "./mandate.ts"
 import { memoWritten, type Plan, performWaitingActs } from "./memo.ts"
 import { isSettled, type Placement, placementOf } from "./placement.ts"
@@ -50,6 +51,7 @@ function act(turn: Turn, placements: readonly Placed[], plans: readonly Plan[]):
   const written = plans.length === 0 || memoWritten(turn, plans)
   let lookAgain: Instant | undefined
   for (const { service, placement } of placements) {
+    if (placement.kind === "blocked") fenceNodes(turn, placement.nodes)
     noteBlocked(turn, service, placement)
     if (placement.kind === "wait") lookAgain = earliest(lookAgain, placement.at)
     if (placement.kind === "revoke" && beginAct(node, `revoke:${service.name}:${placement.epoch}`)) {
@@ -98,9 +100,11 @@ function giveMandatesUp(turn: Turn): void {
   }
 }
 
-/** A service without proof is loud, once for each view. */
+/** A service without proof is loud, once for each view, unless a fence device is about to give the proof. */
 function noteBlocked(turn: Turn, service: ServiceConfig, placement: Placement): void {
-  if (placement.kind !== "blocked" || !beginAct(turn.node, `blocked:${service.name}`)) return
+  if (placement.kind !== "blocked") return
+  if (!placement.nodes.some((id) => isPersonNeeded(turn.node, id))) return
+  if (!beginAct(turn.node, `blocked:${service.name}`)) return
   const names = placement.nodes.map(
     (id) => turn.node.config.nodes.find((each) => each.id === id)?.name ?? String(id),
   )
@@ -117,5 +121,5 @@ function noteBlocked(turn: Turn, service: ServiceConfig, placement: Placement): 
 export function nextCoordination(node: NodeState): Instant | undefined {
   const { view } = node
   if (view === undefined || !isDriving(node)) return undefined
-  return upcoming(node, [view.activateAt, view.lookAgain, nextMandateWork(node)])
+  return upcoming(node, [view.activateAt, view.lookAgain, nextMandateWork(node), ...nextFencing(node)])
 }

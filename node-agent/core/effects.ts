@@ -38,6 +38,8 @@ export type NodeEffect =
       readonly service: ServiceName
       readonly epoch: string | undefined
     }
+  /** Turn the node off by its fence devices, all levels if need be. */
+  | { readonly kind: "fence-node"; readonly operation: number; readonly node: NodeId }
   /** Replace the service's lease file: the holder may act at `epoch` until `deadline`; `undefined`: not at all. */
   | {
       readonly kind: "write-lease"

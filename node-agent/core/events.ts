@@ -75,6 +75,15 @@ export type NodeEvent =
     }
   /** A monitor found it not running, or failed, while it should run. */
   | { readonly kind: "service-died"; readonly service: ServiceName; readonly reason: string }
+  /** Outcomes of `fence-node`: the devices confirmed that it is off, or not. */
+  | { readonly kind: "fence-confirmed"; readonly operation: number }
+  | { readonly kind: "fence-failed"; readonly operation: number; readonly reason: string }
+  /** A fence device was looked at; `problem`: why it cannot be used, `undefined`: it can. Told when it changes. */
+  | {
+      readonly kind: "fence-device-checked"
+      readonly device: string
+      readonly problem: string | undefined
+    }
   | { readonly kind: "operator-commanded"; readonly request: number; readonly command: OperatorCommand }
   | {
       readonly kind: "health-sampled"

@@ -25,6 +25,7 @@ import { nextWatch, onRingProbeAnswered, ringProbeBase, watchRing } from "./dete
 import type { NodeEffect } from "./effects.ts"
 import { relayEvents } from "./event-relay.ts"
 import type { LinkId, NodeEvent } from "./events.ts"
+import { onDeviceChecked, onFenceConfirmed, onFenceFailed } from "./fencing.ts"
 import { nextLinkWork, noteArrival, onLinkFrame, tickLinks } from "./links.ts"
 import { waitAnewIfLate } from "./local-health.ts"
 import { trackMandates } from "./mandate.ts"
@@ -91,6 +92,12 @@ function handle(turn: Turn, event: NodeEvent): void {
       return onServiceStopped(turn, event.service, event.operation)
     case "service-stop-failed":
       return onStopFailed(turn, event.service, event.operation, event.reason)
+    case "fence-confirmed":
+      return onFenceConfirmed(turn, event.operation)
+    case "fence-failed":
+      return onFenceFailed(turn, event.operation, event.reason)
+    case "fence-device-checked":
+      return onDeviceChecked(turn, event.device, event.problem)
     case "operator-commanded":
       return onOperatorCommand(turn, event.request, event.command)
     case "health-sampled": {

@@ -209,6 +209,8 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     leaving: "no",
     leaveBy: undefined,
     nextOperation: 1,
+    fencing: [],
+    deadDevices: new Map(),
     nextRequest: 1,
     nextWanHeartbeat: now,
     dropped: {},

@@ -23,6 +23,7 @@ import type { ViewStanding } from "../../protocol/votes.ts"
 import type { Debt } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
 import type { OperatorCommand, Vouched } from "./events.ts"
+import type { FenceAttempt } from "./fencing.ts"
 import type { Join } from "./gather.ts"
 import type { Links } from "./link-state.ts"
 import type { Random } from "./random.ts"
@@ -77,6 +78,10 @@ export interface NodeState {
   /** Leaving takes no longer than until then. */
   leaveBy: Instant | undefined
   nextOperation: number
+  /** Nodes that this one is having turned off, or has failed to. */
+  fencing: readonly FenceAttempt[]
+  /** Fence devices that did not answer when last looked at, and why. */
+  deadDevices: ReadonlyMap<string, string>
   nextRequest: number
   nextWanHeartbeat: Instant
   dropped: Readonly<Partial<Record<DropReason, number>>>

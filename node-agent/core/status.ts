@@ -1,6 +1,7 @@
 /** What `quorumbeat status` shows: a printable picture of one node's state, made at one instant. Decides nothing. */
 import { mandateLease } from "../../protocol/lease.ts"
 import { elapsed, type Instant, type NodeId, ringKey, type SiteId } from "../../protocol/units.ts"
+import { isPersonNeeded } from "./fencing.ts"
 import { type LinkStatus, linksStatus } from "./link-status.ts"
 import { probeInterval } from "./peers.ts"
 import { configurationAgrees, type Placement, placementOf } from "./placement.ts"
@@ -255,8 +256,15 @@ function reasonOf(node: NodeState, placement: Placement): string | undefined {
     case "revoke":
       return placement.reason
     case "blocked":
-      return `no proof that ${placement.nodes.map((id) => nameOf(node, id)).join(", ")} stopped: quorumbeat fence confirm`
+      return blockedBy(node, placement.nodes)
   }
+}
+
+function blockedBy(node: NodeState, targets: readonly NodeId[]): string {
+  const names = targets.map((id) => nameOf(node, id)).join(", ")
+  return targets.some((target) => isPersonNeeded(node, target))
+    ? `no proof that ${names} stopped: quorumbeat fence confirm`
+    : `waits until fence devices have turned ${names} off`
 }
 
 function siteStatus(node: NodeState, name: SiteId, now: Instant): NodeStatus["sites"][number] {

@@ -228,6 +228,7 @@ class Agent {
       case "post-summary":
       case "start-service":
       case "stop-service":
+      case "fence-node":
         this.#control.effect(effect)
         break
       case "answer-operator":

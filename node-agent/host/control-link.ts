@@ -241,6 +241,8 @@ function failureOf(effect: ControlEffect): NodeEvent {
       }
     case "stop-service":
       return { kind: "service-stop-failed", operation: effect.operation, service: effect.service, reason }
+    case "fence-node":
+      return { kind: "fence-failed", operation: effect.operation, reason }
   }
 }
 

@@ -9,6 +9,8 @@ export interface WorldOptions {
   readonly diskDelay?: number
   /** How long starting and stopping a service takes. */
   readonly serviceDelay?: number
+  /** From asking a fence device until the power is off. */
+  readonly fenceDelay?: number
   /** Delays of the network vary by this share, up and down; all others by `jitter`. */
   readonly netJitter?: number
   readonly jitter?: number
@@ -25,6 +27,7 @@ export const worldDefaults = {
   witnessDelay: 15,
   diskDelay: 3,
   serviceDelay: 5,
+  fenceDelay: 500,
   netJitter: 0.2,
   jitter: 0,
   loss: 0,

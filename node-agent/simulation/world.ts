@@ -53,6 +53,8 @@ export class World {
   /** Wake-ups of one node within a millisecond of each other, in a row, before the world calls it a spin. */
   wakesMax = 200
   loss: number
+  /** Every fence device refuses. */
+  fencesFail = false
   /** Datagrams sent so far. */
   sent = 0
   /** Directed pairs `a>b` that are cut: nodes by number, sites by name, `@witness` for the uplink; `1>2/0`: that link only. */
@@ -345,6 +347,9 @@ export class World {
       case "write-lease":
         this.services.carryOut(host, effect)
         break
+      case "fence-node":
+        this.#fence(host, effect)
+        break
       case "answer-operator":
         this.answers.push(effect)
         break
@@ -354,6 +359,17 @@ export class World {
       case "exit":
         this.#end(host)
     }
+  }
+
+  /** A device that works cuts the power, whether who asked lives to hear of it or not. */
+  #fence(host: Host, { operation, node: target }: NodeEffect & { readonly kind: "fence-node" }): void {
+    const answer: NodeEvent = this.fencesFail
+      ? { kind: "fence-failed", operation, reason: "no answer" }
+      : { kind: "fence-confirmed", operation }
+    this.#at(this.#varied(this.#options.fenceDelay), () => {
+      if (!this.fencesFail) this.powerOff(target)
+      this.#after(host, 1, () => this.event(host.id, answer))
+    })
   }
 
   #send(host: Host, to: NodeId, link: LinkId, bytes: Uint8Array): void {

@@ -109,6 +109,9 @@ class Stage {
       case "power-off":
         this.world.powerOff(...ids)
         return []
+      case "fence-devices":
+        this.world.fencesFail = first === "fail"
+        return []
       case "lose-state-file":
         this.world.loseDisk(id)
         return []
@@ -287,7 +290,10 @@ function partsOf(layout: LayoutName, options: readonly string[]): Plain {
   const named = options
     .filter((option) => option.startsWith("service="))
     .map((option) => option.slice(8).split(","))
-  if (named.length === 0) return {}
+  const fence = options
+    .filter((option) => option.startsWith("fence="))
+    .map((option) => ({ name: "power", agent: "fence_ipmilan", nodes: option.slice(6).split("+") }))
+  if (named.length === 0) return { fence }
   const tickets: Plain[] = []
   const services = named.map(([name = "", ...rest]) => {
     const more: Plain = { ...selfLease }
@@ -305,7 +311,11 @@ function partsOf(layout: LayoutName, options: readonly string[]): Plain {
     for (const [key, each] of Object.entries(more)) if (each === undefined) delete more[key]
     return service(name, more)
   })
-  return { service: services, ...(layout.startsWith("2") && tickets.length > 0 ? { ticket: tickets } : {}) }
+  return {
+    fence,
+    service: services,
+    ...(layout.startsWith("2") && tickets.length > 0 ? { ticket: tickets } : {}),
+  }
 }
 
 function commandOf(words: readonly string[]): OperatorCommand {

@@ -10,6 +10,7 @@ import type { NodeConfig, ServiceConfig } from "../../../protocol/cluster.ts"
 import type { FoundService } from "../../core/events.ts"
 import { readNodeKey } from "../key-file.ts"
 import { leaseFilePath } from "../lease-file.ts"
+import { FenceDevices } from "./fence/fence-devices.ts"
 import { startHealthSampler } from "./health-sampler.ts"
 import { endLeftovers, type Leftover } from "./leftovers.ts"
 import { LineReader } from "./line-reader.ts"
@@ -54,6 +55,7 @@ class Control {
   readonly #trace: TraceFile | undefined
   readonly #witness: WitnessClient
   readonly #services: ReadonlyMap<string, ServiceRunner>
+  readonly #fences: FenceDevices
   readonly #api: LocalApi
 
   constructor(setup: ControlSetup, send: (message: FromControl) => void) {
@@ -73,6 +75,12 @@ class Control {
         .filter((service) => service.nodes.includes(setup.self))
         .map((service) => [service.name, this.#createService(service)]),
     )
+    this.#fences = new FenceDevices({
+      devices: setup.config.fences ?? [],
+      self: setup.self,
+      log: this.#log,
+      emit: (event) => send({ kind: "event", event }),
+    })
     this.#api = new LocalApi((request, command) => send({ kind: "command", request, command }))
   }
 
@@ -92,6 +100,7 @@ class Control {
       this.#setup.config.services.map((service) => this.#discover(service, leftovers)),
     )
     this.#send({ kind: "event", event: { kind: "control-connected", found } })
+    this.#fences.start()
   }
 
   received(message: Exclude<ToControl, { kind: "setup" }>): void {
@@ -119,6 +128,7 @@ class Control {
 
   async shutDown(): Promise<void> {
     this.#api.close()
+    this.#fences.close()
     await Promise.all([...this.#services.values()].map((service) => service.shutDown()))
     this.#witness.close()
     await this.#trace?.close()
@@ -142,6 +152,9 @@ class Control {
         break
       case "stop-service":
         this.#services.get(effect.service)?.stop(effect.operation)
+        break
+      case "fence-node":
+        void this.#fences.fence(effect.operation, effect.node)
         break
       case "post-summary":
         void this.#witness.post(effect)

@@ -23,7 +23,10 @@ export interface ControlSetup {
 }
 
 /** Effects that are carried out by the control process. */
-export type ControlEffect = Extract<NodeEffect, { kind: "post-summary" | "start-service" | "stop-service" }>
+export type ControlEffect = Extract<
+  NodeEffect,
+  { kind: "post-summary" | "start-service" | "stop-service" | "fence-node" }
+>
 
 /** Events that the control process observes. */
 export type ControlEvent = Extract<
@@ -38,6 +41,9 @@ export type ControlEvent = Extract<
       | "service-stopped"
       | "service-stop-failed"
       | "service-died"
+      | "fence-confirmed"
+      | "fence-failed"
+      | "fence-device-checked"
   }
 >
 

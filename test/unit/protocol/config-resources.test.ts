@@ -42,3 +42,52 @@ describe("[C2] a resource", () => {
     expect(errors.map(({ path }) => path)).toContainEqual(expect.arrayContaining([...resources, 0, key]))
   })
 })
+
+describe("[C2] a fence device", () => {
+  const device = { name: "ipmi", agent: "fence_ipmilan", nodes: ["n1", "n2"], plugs: { n2: "4" } }
+
+  test("has defaults, and its nodes with their plugs", () => {
+    const config = accepted(parse(withValue(twoSites(), ["fence"], [device])))
+    expect(config.fences).toMatchObject([
+      {
+        name: "ipmi",
+        agent: "fence_ipmilan",
+        nodes: [
+          { node: 1, plug: undefined },
+          { node: 2, plug: "4" },
+        ],
+        level: 1,
+        action: "off",
+        delay: 0,
+        timeout: 60_000,
+      },
+    ])
+  })
+
+  test("changes the checksum; none at all leaves it as it was before there could be any", () => {
+    const without = accepted(parse(twoSites())).checksum
+    expect(accepted(parse({ ...twoSites(), fence: [] })).checksum).toBe(without)
+    expect(accepted(parse({ ...twoSites(), fence: [device] })).checksum).not.toBe(without)
+  })
+
+  test.each([
+    [{ agent: "stonith_ipmi" }, "agent"],
+    [{ agent: "/usr/sbin/fence_ipmilan" }, "agent"],
+    [{ nodes: ["n9"] }, "nodes"],
+    [{ nodes: ["n1", "n1"] }, "nodes"],
+    [{ plugs: { n3: "1" } }, "plugs"],
+    [{ level: 10 }, "level"],
+    [{ action: "cycle" }, "action"],
+    [{ parameters: { ip: "a\nb" } }, "parameters"],
+    [{ secrets_file: "ipmi.secrets" }, "secrets_file"],
+    [{ password: "x" }, "password"],
+  ])("%j is refused at its key", (change, key) => {
+    const errors = errorsOf(parse(withValue(twoSites(), ["fence"], [{ ...device, ...change }])))
+    expect(errors.map(({ path }) => path)).toContainEqual(expect.arrayContaining(["fence", 0, key]))
+  })
+
+  test("of a name that another has is refused", () => {
+    const errors = errorsOf(parse(withValue(twoSites(), ["fence"], [device, device])))
+    expect(errors[0]?.path).toEqual(["fence", 1, "name"])
+  })
+})
