@@ -13,6 +13,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/{unit,scenarios,conformance}/**/*.test.ts"],
+          // Exhaustive ones take seconds on a machine of its own.
+          testTimeout: 60_000,
         },
       },
       {
