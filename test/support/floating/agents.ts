@@ -13,6 +13,8 @@ import type { Stage } from "./stage.ts"
 export interface FloatingPlan {
   readonly program: string
   readonly profile: ProfileName
+  /** Keys of `[timings]`. */
+  readonly timings?: Readonly<Record<string, number>>
   /** Added to the configuration, after everything else. */
   readonly more?: string
   /** Of the two of a site without a witness. */
@@ -24,6 +26,7 @@ export class FloatingAgents {
   readonly stage: Stage
   readonly #plan: FloatingPlan
   readonly #agents = new Map<string, Child>()
+  #said = ""
 
   constructor(stage: Stage, plan: FloatingPlan) {
     this.stage = stage
@@ -31,7 +34,7 @@ export class FloatingAgents {
   }
 
   async start(): Promise<void> {
-    await this.#prepare()
+    await this.prepare()
     for (const node of this.stage.nodes) this.startOne(node)
     await this.stage.settled(20_000)
     await this.whole(20_000)
@@ -95,19 +98,26 @@ export class FloatingAgents {
   }
 
   async whole(limit: number): Promise<void> {
+    await waitFor(
+      { what: "all nodes in one view", limit, interval: 100, instead: () => this.#said },
+      async () => {
+        return (await this.isWhole()) || undefined
+      },
+    )
+  }
+
+  async isWhole(): Promise<boolean> {
     const names = [...this.stage.nodes].sort().join()
-    let said = ""
-    await waitFor({ what: "all nodes in one view", limit, interval: 100, instead: () => said }, async () => {
-      const all = await Promise.all(this.stage.nodes.map((node) => this.status(node)))
-      said = all.map((each) => `${each?.status.membership} ${each?.status.ring?.members.join()}`).join("; ")
-      const isWhole = all.every(
-        (each) =>
-          each?.status.membership === "operational" &&
-          [...(each.status.ring?.members ?? [])].sort().join() === names &&
-          each.age_ms < 2_000,
-      )
-      return isWhole || undefined
-    })
+    const all = await Promise.all(this.stage.nodes.map((node) => this.status(node)))
+    this.#said = all
+      .map((each) => `${each?.status.membership} ${each?.status.ring?.members.join()}`)
+      .join("; ")
+    return all.every(
+      (each) =>
+        each?.status.membership === "operational" &&
+        [...(each.status.ring?.members ?? [])].sort().join() === names &&
+        each.age_ms < 2_000,
+    )
   }
 
   get #configFile(): string {
@@ -122,7 +132,8 @@ export class FloatingAgents {
     return join(this.stage.directory, node)
   }
 
-  async #prepare(): Promise<void> {
+  /** Keys, configuration and state; nothing runs yet. */
+  async prepare(): Promise<void> {
     const { stage } = this
     const quorumbeat = (...parameters: readonly string[]) =>
       run([process.execPath, this.#plan.program, ...parameters])
@@ -149,7 +160,8 @@ export class FloatingAgents {
   }
 
   #toml(keys: readonly string[]): string {
-    const { profile, more = "", tieBreaker } = this.#plan
+    const { profile, timings = {}, more = "", tieBreaker } = this.#plan
+    const figures = Object.entries(timings).map(([key, value]) => `${key} = ${value}\n`)
     const { nodes, floating } = this.stage
     const tables = nodes.map(
       (name, index) => `
@@ -165,6 +177,8 @@ public_key = "${keys[index]}"
 version = 1
 profile = "${profile}"
 
+[timings]
+${figures.join("")}
 [[site]]
 name = "site"
 ${tieBreaker === undefined ? "" : `tie_breaker = "${tieBreaker}"\n`}${tables.join("")}

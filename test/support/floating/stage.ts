@@ -3,12 +3,13 @@
  * the address by its name (`responder.ts`), the client asks all the time (`prober.ts`). What moves the address between the
  * nodes is somebody else's matter.
  */
+import { execFileSync } from "node:child_process"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { Child } from "../cluster/child.ts"
 import { waitFor } from "../cluster/waiting.ts"
 import { Namespaces } from "../namespaces.ts"
-import { Answers } from "./answers.ts"
+import { Answers, type Family } from "./answers.ts"
 
 export interface StagePlan {
   /** At most four letters. */
@@ -17,6 +18,8 @@ export interface StagePlan {
   readonly number: number
   readonly nodes: readonly string[]
   readonly directory: string
+  /** Client and answers at realtime priority: what is measured is the system between them, not this machine's load. */
+  readonly isMeasured?: boolean
 }
 
 export class Stage {
@@ -26,13 +29,17 @@ export class Stage {
   readonly floating: { readonly ipv4: string; readonly ipv6: string }
   readonly answers: Answers
   readonly #children: Child[] = []
+  readonly #responders: number[] = []
+  readonly #atClose: (() => void)[] = []
   readonly #number: number
+  readonly #before: readonly string[]
 
-  constructor({ label, number, nodes, directory }: StagePlan) {
+  constructor({ label, number, nodes, directory, isMeasured = false }: StagePlan) {
     mkdirSync(directory, { recursive: true })
     this.directory = directory
     this.nodes = nodes
     this.#number = number
+    this.#before = isMeasured ? ["chrt", "--rr", "--reset-on-fork", "60"] : []
     this.floating = { ipv4: `10.78.${number}.100`, ipv6: `fd78:${number}::100` }
     this.answers = new Answers(join(directory, "answers.log"))
     this.network = new Namespaces(label)
@@ -55,13 +62,19 @@ export class Stage {
   /** The nodes answer and the client asks; nobody has the address yet. */
   async open(): Promise<void> {
     const { ipv4, ipv6 } = this.floating
-    for (const node of this.nodes) this.spawn(node, "responder", script("responder.ts", node, ipv4, ipv6))
+    for (const node of this.nodes)
+      this.#responders.push(
+        this.spawn(node, "responder", [...this.#before, ...script("responder.ts", node, ipv4, ipv6)]).pid,
+      )
     const nodes = this.nodes.map((node) => {
       const [entry] = JSON.parse(this.network.run(node, "ip", ["-json", "link", "show", "eth0"]))
       return `${node}=${entry.address}`
     })
     const own = this.#addresses(clientNumber).map((address) => address.split("/")[0])
-    this.spawn("client", "answers", script("prober.ts", own.join(), `${ipv4},${ipv6}`, ...nodes))
+    this.spawn("client", "answers", [
+      ...this.#before,
+      ...script("prober.ts", own.join(), `${ipv4},${ipv6}`, ...nodes),
+    ])
     await waitFor({ what: "the client is ready", limit: 10_000 }, () => {
       this.answers.all()
       return true
@@ -70,10 +83,16 @@ export class Stage {
 
   /** In the namespace of `machine`; ended with the stage. Its output goes to `<name>.log`. */
   spawn(machine: string, name: string, program: readonly string[], environment = {}): Child {
+    const inside = ["ip", "netns", "exec", this.network.name(machine), ...program]
+    return this.spawnInside(machine, name, inside, environment)
+  }
+
+  /** The same for a program that enters the namespace by itself. */
+  spawnInside(machine: string, name: string, program: readonly string[], environment = {}): Child {
     const file = machine === "client" ? name : `${machine}-${name}`
     const child = new Child({
       name: `${name} of ${machine}`,
-      program: ["ip", "netns", "exec", this.network.name(machine), ...program],
+      program,
       logFile: join(this.directory, `${file}.log`),
       environment,
     })
@@ -82,11 +101,15 @@ export class Stage {
   }
 
   /** The node that answers at both addresses now, and no other. */
-  async settled(limit: number, nodes: readonly string[] = this.nodes): Promise<string> {
+  async settled(
+    limit: number,
+    nodes: readonly string[] = this.nodes,
+    families: readonly Family[] = ["ipv4", "ipv6"],
+  ): Promise<string> {
     let said = ""
     return waitFor({ what: "one node answers", limit, interval: 50, instead: () => said }, () => {
       const now = Number(process.hrtime.bigint()) / 1e6
-      const fresh = (["ipv4", "ipv6"] as const).map((family) => {
+      const fresh = families.map((family) => {
         const last = this.answers.last(family)
         return last !== undefined && now - last.at < 100 ? last.node : undefined
       })
@@ -98,8 +121,24 @@ export class Stage {
     })
   }
 
+  /** Of whatever moves the address, in the namespace of `node`: all but what answers at it. */
+  processesOf(node: string): readonly number[] {
+    const pids = execFileSync("ip", ["netns", "pids", this.network.name(node)], { encoding: "utf8" })
+    return pids
+      .split("\n")
+      .filter((text) => text !== "")
+      .map(Number)
+      .filter((pid) => !this.#responders.includes(pid))
+  }
+
+  atClose(work: () => void): void {
+    this.#atClose.push(work)
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#children.map((child) => child.kill()))
+    for (const node of this.nodes) for (const pid of this.processesOf(node)) process.kill(pid, "SIGKILL")
+    for (const work of this.#atClose) work()
     this.network.remove()
   }
 

@@ -1,0 +1,128 @@
+// A floating address as a resource, between two network namespaces, without a gate: added, announced, looked at, removed.
+
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
+import { waitFor } from "../support/cluster/waiting.ts"
+import { Namespaces } from "../support/namespaces.ts"
+
+let network: Namespaces
+
+beforeAll(() => {
+  network = new Namespaces("ipr")
+  network.add("near", ["10.77.2.1/24", "fd77:2::1/64"])
+  network.add("far", ["10.77.2.2/24", "fd77:2::2/64"])
+})
+afterAll(() => network.remove())
+
+/** Sends a line to a driver in `near` and resolves with its answer; what it prints unasked is in `printed`. */
+async function driver(address: string, prefix: number, device?: string) {
+  const program = join(import.meta.dirname, "../support/floating/address-driver.ts")
+  const given = [address, String(prefix), ...(device === undefined ? [] : [device])]
+  const child = network.spawn("near", process.execPath, [program, ...given])
+  onTestFinished(() => {
+    child.kill("SIGKILL")
+  })
+  const printed: string[] = []
+  let answered: (line: string) => void = () => undefined
+  const next = () =>
+    new Promise<string>((resolve) => {
+      answered = resolve
+    })
+  if (child.stdout === null) throw new Error("no standard output")
+  const ready = next()
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    if (line.startsWith("printed ")) printed.push(line)
+    else answered(line)
+  })
+  await ready
+  const says = (command: string): Promise<string> => {
+    const answer = next()
+    child.stdin?.write(`${command}\n`)
+    return answer
+  }
+  return { says, printed }
+}
+
+const held = (machine: string, address: string): boolean =>
+  network.run(machine, "ip", ["-o", "addr"]).includes(` ${address}/`)
+
+function hardwareOf(machine: string): string {
+  const [link] = JSON.parse(network.run(machine, "ip", ["-json", "link", "show", "eth0"]))
+  return link.address
+}
+
+/** What `far` believes, without having asked. */
+const believed = (address: string): string => network.run("far", "ip", ["neigh", "show", address])
+
+describe.each([
+  { family: "IPv4", address: "10.77.2.100", prefix: 24 },
+  { family: "IPv6", address: "fd77:2::100", prefix: 64 },
+])("[G7] an $family address", ({ address, prefix }) => {
+  it("is there when its start is over, announced to those who had it elsewhere, and gone after its stop", async () => {
+    const { says } = await driver(address, prefix)
+    const elsewhere = ["replace", address, "lladdr", "02:00:00:00:00:99", "dev", "eth0", "nud", "stale"]
+    network.run("far", "ip", ["neigh", ...elsewhere])
+    expect(await says("start")).toMatch(/^started \d+$/)
+    expect(held("near", address)).toBe(true)
+    await waitFor({ what: "the announcement taken", limit: 10_000 }, () => {
+      return believed(address).includes(hardwareOf("near")) || undefined
+    })
+    expect(await says("monitor")).toBe("running")
+    expect(await says("start")).toMatch(/^started/)
+    expect(await says("stop")).toBe("stopped")
+    expect(held("near", address)).toBe(false)
+    expect(await says("monitor")).toBe("stopped")
+    expect(await says("stop")).toBe("stopped")
+  })
+
+  it("that somebody else answers for is not taken, and is told with whose", async () => {
+    network.run("far", "ip", ["addr", "add", `${address}/${prefix}`, "dev", "eth0", "nodad"])
+    onTestFinished(
+      () => void network.run("far", "ip", ["addr", "del", `${address}/${prefix}`, "dev", "eth0"]),
+    )
+    const { says } = await driver(address, prefix, "eth0")
+    expect(await says("start")).toBe(`failed duplicate address: ${address} is held by ${hardwareOf("far")}`)
+    expect(held("near", address)).toBe(false)
+  })
+
+  it("is not added once the right to start has ended", async () => {
+    const { says } = await driver(address, prefix, "eth0")
+    expect(await says("start 1")).toBe("failed not begun: the right to start has ended")
+    expect(held("near", address)).toBe(false)
+  })
+
+  it("[G8] without a carrier is failed, and can be removed", async () => {
+    const { says } = await driver(address, prefix, "eth0")
+    await says("start")
+    network.unplug("near")
+    onTestFinished(() => network.plug("near"))
+    expect(await says("monitor")).toBe("failed eth0 has no carrier")
+    expect(await says("stop")).toBe("stopped")
+    expect(held("near", address)).toBe(false)
+    expect(await says("start")).toBe("failed eth0 has no carrier")
+  })
+})
+
+describe("[G7] where the address belongs", () => {
+  it("is where its network is, or nowhere", async () => {
+    const stranger = await driver("10.200.0.1", 24)
+    expect(await stranger.says("start")).toMatch(
+      /^failed no running interface .* of the network of 10\.200\.0\.1\/24/,
+    )
+    const missing = await driver("10.77.2.100", 24, "eth7")
+    expect(await missing.says("start")).toBe("failed there is no interface eth7")
+    expect(await missing.says("stop")).toBe("stopped")
+  })
+})
+
+it("[G7] a claim by somebody else, later, is answered by another announcement", async () => {
+  const { says, printed } = await driver("10.77.2.100", 24)
+  await says("start")
+  // Nobody answers it, so arping ends with a status.
+  const claim = ["-c", "1", "-w", "1", "-U", "-I", "eth0", "-S", "10.77.2.100", "10.77.2.100"]
+  network.succeeds("far", "arping", claim)
+  await waitFor({ what: "the claim seen", limit: 5_000 }, () => printed.length > 0 || undefined)
+  expect(printed[0]).toContain(`10.77.2.100 was claimed by ${hardwareOf("far")}, announced again`)
+  await says("stop")
+})
