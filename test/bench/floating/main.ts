@@ -13,6 +13,7 @@ import { createWorkplace, endEverythingAtExit, removeWorkplace } from "../../sup
 import { Stage } from "../../support/floating/stage.ts"
 import { describeMachine } from "../machine.ts"
 import { formatStatistics, statisticsOf } from "../statistics.ts"
+import { measureFloor } from "./floor.ts"
 import { keepalived } from "./keepalived.ts"
 import { pacemaker } from "./pacemaker.ts"
 import { quorumbeat } from "./quorumbeat.ts"
@@ -26,10 +27,13 @@ Systems (all of them):
   industrial, energy                                  Quorumbeat
   keepalived-1s, keepalived-0.1s, keepalived-0.01s    keepalived, by its advertisement interval
   pacemaker, pacemaker-tuned                          Pacemaker and Corosync with IPaddr2
+and, only when named:
+  floor                                               how low Quorumbeat's timings can go on this machine
 
   --repeats=N     faults of each kind (20)
   --faults=LIST   of kill, link-down, stop (all)`
 
+const floor = "floor"
 const nodes = ["a1", "a2", "a3"]
 const startLimit = 180_000
 /** No system here takes longer; one that does is shown with this. */
@@ -58,7 +62,8 @@ async function main(): Promise<number> {
   endEverythingAtExit()
   const workplace = await createWorkplace("bench-failover")
   const systems = allSystems(workplace.program)
-  const unknown = positionals.filter((name) => !systems.some((system) => system.name === name))
+  const isKnown = (name: string): boolean => name === floor || systems.some((system) => system.name === name)
+  const unknown = positionals.filter((name) => !isKnown(name))
   if (unknown.length > 0) {
     say(`no system ${unknown.join(", ")}\n\n${usage}`)
     return 2
@@ -79,6 +84,10 @@ async function main(): Promise<number> {
       await stage.close()
       endAll()
     }
+  }
+  if (positionals.includes(floor)) {
+    const { program, directory } = workplace
+    await measureFloor({ program, directory, repeats, say })
   }
   if (failures === 0) removeWorkplace(workplace)
   return failures === 0 ? 0 : 1
