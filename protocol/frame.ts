@@ -142,6 +142,36 @@ export interface LinkReport {
 
 export type LinkState = "up" | "suspect" | "down"
 
+/** Goes to nodes off the ring with each probe and each answer: where its sender stands. */
+export interface StandingFrame {
+  readonly kind: "standing"
+  /** Whom the sender reaches both ways, as far as it knows. */
+  readonly reaches: readonly NodeId[]
+  /** The members of its ring; empty while it gathers. */
+  readonly ring: readonly NodeId[]
+}
+
+export interface Accusation {
+  readonly by: NodeId
+  readonly of: NodeId
+}
+
+/** Goes with a join where somebody was accused, so that everybody learns whether the two still hear each other. */
+export interface EvidenceFrame {
+  readonly kind: "evidence"
+  /** Counts how often the sender began to gather: who echoes it has heard this or a later one. */
+  readonly round: number
+  /** The latest rounds that the sender has heard of. */
+  readonly echoes: readonly Echo[]
+  /** What it has heard of others' accusations. */
+  readonly relayed: readonly Accusation[]
+}
+
+export interface Echo {
+  readonly node: NodeId
+  readonly round: number
+}
+
 export interface PeerIncarnation {
   readonly node: NodeId
   readonly incarnation: Incarnation
@@ -189,6 +219,8 @@ export type Frame =
   | TokenWantedFrame
   | ProbeFrame
   | LinkProbeFrame
+  | StandingFrame
+  | EvidenceFrame
   | JoinFrame
   | CommitFrame
   | CommitAckFrame

@@ -18,6 +18,8 @@
  *   9 site           length u16, text
  *   11 link-probe    id u32, link u8, sent u48, state u8 (0 up, 1 suspect, 2 down), loss u32, jitter u16
  *   12 link-answer   the same
+ *   13 standing      reaches n u8 x u16, ring n u8 x u16
+ *   14 evidence      round u16, echoes n u8 x ( node u16, round u16 ), relayed n u8 x ( by u16, of u16 )
  *
  *   ring             sequence u48, representative u16, incarnation u32
  *   jitter           sixteenths of a millisecond, up to 4.1 s
@@ -28,8 +30,11 @@
 import { assert, never } from "./assert.ts"
 import { ByteReader, ByteWriter, type ParseFault, u16Max } from "./bytes.ts"
 import {
+  type Accusation,
   bodyBytesMax,
   type CommitFrame,
+  type Echo,
+  type EvidenceFrame,
   type Frame,
   frameLimits,
   type JoinFrame,
@@ -88,6 +93,8 @@ const kinds: readonly (Frame["kind"] | undefined)[] = [
   undefined,
   "link-probe",
   "link-answer",
+  "standing",
+  "evidence",
 ]
 
 function writeFields(writer: ByteWriter, frame: Frame): void {
@@ -109,6 +116,13 @@ function writeFields(writer: ByteWriter, frame: Frame): void {
     case "link-probe":
     case "link-answer":
       writeLinkProbe(writer, frame)
+      break
+    case "standing":
+      writeNodes(writer, frame.reaches)
+      writeNodes(writer, frame.ring)
+      break
+    case "evidence":
+      writeEvidence(writer, frame)
       break
     case "join":
       writeJoin(writer, frame)
@@ -143,6 +157,10 @@ function readFields(reader: ByteReader, kind: Frame["kind"]): Frame {
     case "link-probe":
     case "link-answer":
       return readLinkProbe(reader, kind)
+    case "standing":
+      return { kind, reaches: readNodes(reader), ring: readNodes(reader) }
+    case "evidence":
+      return readEvidence(reader)
     case "join":
       return readJoin(reader)
     case "commit":
@@ -218,6 +236,29 @@ function readCommit(reader: ByteReader): CommitFrame {
   return { kind: "commit", ring, members, committed: reader.within(committed, 0, members.length) }
 }
 
+function writeEvidence(writer: ByteWriter, evidence: EvidenceFrame): void {
+  writer.u16(evidence.round)
+  writeList(writer, evidence.echoes, echoList, (_, { node, round }) => {
+    writeNode(writer, node)
+    writer.u16(round)
+  })
+  writeList(writer, evidence.relayed, accusationList, (_, { by, of }) => {
+    writeNode(writer, by)
+    writeNode(writer, of)
+  })
+}
+
+function readEvidence(reader: ByteReader): EvidenceFrame {
+  return {
+    kind: "evidence",
+    round: reader.u16(),
+    echoes: readList(reader, echoList, () => ({ node: readNode(reader), round: reader.u16() })),
+    relayed: readList(reader, accusationList, () => ({ by: readNode(reader), of: readNode(reader) })),
+  }
+}
+
+const echoList = limit<Echo>(frameLimits.members, frameLimits.members * 4, () => 4)
+const accusationList = limit<Accusation>(frameLimits.members, frameLimits.members * 4, () => 4)
 const peerList = limit<PeerIncarnation>(frameLimits.members, frameLimits.members * 6, () => 6)
 const nodeList = limit<NodeId>(frameLimits.members, frameLimits.members * 2, () => 2)
 

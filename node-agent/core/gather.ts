@@ -4,7 +4,7 @@
  * hear each other pairwise, so that partial and one-way failures converge. Deviation from Totem (which agrees on a
  * processor and a fail list): the proposal itself is exchanged and agreed upon.
  */
-import type { PeerIncarnation } from "../../protocol/frame.ts"
+import type { Accusation, EvidenceFrame, PeerIncarnation } from "../../protocol/frame.ts"
 import type { Incarnation, Instant, NodeId } from "../../protocol/units.ts"
 
 /** What a peer's latest join of this Gather said. */
@@ -45,6 +45,30 @@ export function agreed(self: NodeId, proposal: readonly NodeId[], joins: Readonl
   return proposal.every(
     (member) => member === self || sameMembers(joins.get(member)?.proposal ?? [], proposal),
   )
+}
+
+/** All accusations known: those of the joins, and what was relayed of nodes whose joins do not come. */
+export function accusations(
+  joins: ReadonlyMap<NodeId, Pick<Join, "accuses">>,
+  evidence: ReadonlyMap<NodeId, EvidenceFrame>,
+): readonly Accusation[] {
+  const found = new Map<string, Accusation>()
+  const add = (each: Accusation) => found.set(`${each.by} ${each.of}`, each)
+  for (const [by, join] of joins) for (const of of join.accuses) add({ by, of })
+  for (const [from, { relayed }] of evidence) {
+    if (joins.has(from)) for (const each of relayed) if (!joins.has(each.by)) add(each)
+  }
+  return [...found.values()]
+}
+
+/** Rounds are 16 bits on the wire and go round; 0: none. */
+export function nextRound(round: number): number {
+  return round === 0xffff ? 1 : round + 1
+}
+
+/** `round` is `since` or a later one. */
+export function isRoundSince(round: number, since: number): boolean {
+  return round !== 0 && ((round - since + 0x1_0000) & 0xffff) < 0x8000
 }
 
 export function sameMembers(a: readonly NodeId[], b: readonly NodeId[]): boolean {
@@ -88,7 +112,7 @@ function owners(input: GatherInput, set: readonly NodeId[]): number {
 }
 
 /** All maximal cliques (Bron and Kerbosch 1973, with a pivot): one for a full mesh, few in practice. */
-function* cliques(
+export function* cliques(
   vertices: readonly NodeId[],
   linked: (a: NodeId, b: NodeId) => boolean,
 ): Generator<readonly NodeId[]> {

@@ -8,7 +8,13 @@
  *   recovery     -- all reports safe -->          operational
  *   commit, recovery, operational -- silence, a join, a restarted member, a reachable outsider --> gather
  */
-import type { CommitFrame, JoinFrame, PeerIncarnation } from "../../protocol/frame.ts"
+import {
+  type CommitFrame,
+  type EvidenceFrame,
+  frameLimits,
+  type JoinFrame,
+  type PeerIncarnation,
+} from "../../protocol/frame.ts"
 import {
   after,
   earliest,
@@ -24,14 +30,15 @@ import {
 } from "../../protocol/units.ts"
 import { votesOf } from "../../protocol/votes.ts"
 import { debtOfRing, stillRunning } from "./debts.ts"
-import { agreed, ascending, proposalOf } from "./gather.ts"
+import { accusations, agreed, ascending, isRoundSince, nextRound, proposalOf } from "./gather.ts"
 import { mayAccuse } from "./local-health.ts"
 import { parseMessage } from "./messages.ts"
-import { heardNow, holdOff, isHeldOff, noteJoined, reachableOutsiders } from "./peers.ts"
+import { largerRing } from "./outlook.ts"
+import { heardNow, holdOff, isHeldOff, noteJoined, setPeer, tellStanding } from "./peers.ts"
 import { pledgeRecovered } from "./pledges.ts"
 import { createRing, firstToken } from "./ring.ts"
 import { noteSequence } from "./sequence.ts"
-import { peerIncarnation } from "./session.ts"
+import { peerIncarnation, versionWith } from "./session.ts"
 import type { Commit, Gather, LeftRing, NodeState, Ring } from "./state.ts"
 import { startToken } from "./token-visit.ts"
 import { log, send, type Turn, withEntry, withoutEntry } from "./turn.ts"
@@ -42,14 +49,17 @@ export function enterGather(turn: Turn, reason: string, accused: NodeId | undefi
   if (node.membership.kind === "booting") return
   leaveRing(turn)
   const previous = node.membership.kind === "gather" ? node.membership : undefined
+  node.gatherRound = nextRound(node.gatherRound)
   const blamed = new Map(previous?.accused)
-  if (accused !== undefined) blamed.set(accused, now)
+  if (accused !== undefined) blamed.set(accused, node.gatherRound)
   node.membership = {
     kind: "gather",
     since: previous?.since ?? now,
+    began: now,
     reason: previous?.reason ?? reason,
     joins: previous?.joins ?? new Map(),
     accused: blamed,
+    evidence: previous?.evidence ?? new Map(),
     expected: expectedPeers(node, now, reason === "started"),
     waitUntil: after(now, node.config.timings.gatherWait),
     nextJoin: now,
@@ -63,7 +73,7 @@ export function enterGather(turn: Turn, reason: string, accused: NodeId | undefi
 /** Former members and peers lately heard, at the start also whoever said hello: worth waiting for. */
 function expectedPeers(node: NodeState, now: Instant, started: boolean): readonly NodeId[] {
   const former = node.view?.members ?? []
-  const heard = heardNow(node, now, new Map()).map((peer) => peer.node)
+  const heard = heardNow(node, now).map((peer) => peer.node)
   const greeted = [...node.peers.values()]
     .filter((peer) => started && peer.sameSite && peerIncarnation(node.sessions, peer.node.id) !== undefined)
     .map((peer) => peer.node.id)
@@ -102,6 +112,8 @@ export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame
   const { node } = turn
   if (node.membership.kind === "booting") return
   noteSequence(turn, frame.sequence)
+  // Whatever ring it told of is over.
+  setPeer(node, from, { ring: [] })
   if (node.membership.kind !== "gather") {
     const reason = reasonToGather(turn, from, incarnation, frame)
     if (reason === undefined) return
@@ -112,7 +124,27 @@ export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame
   node.membership = {
     ...node.membership,
     joins: withEntry(node.membership.joins, from, { ...told, at }),
-    accused: withoutEntry(node.membership.accused, from),
+    // A node of version 1 echoes nothing: its join is taken for an answer.
+    accused: echoes(node, from) ? node.membership.accused : withoutEntry(node.membership.accused, from),
+  }
+  reconsider(turn)
+}
+
+function echoes(node: NodeState, peer: NodeId): boolean {
+  return (versionWith(node.sessions, peer) ?? 1) >= 2
+}
+
+/** What came with a join. An accused node that has heard of the accusation, or of a later round, is reached both ways. */
+export function onEvidence(turn: Turn, from: NodeId, frame: EvidenceFrame): void {
+  const { node } = turn
+  if (node.membership.kind !== "gather") return
+  const { accused, evidence } = node.membership
+  const since = accused.get(from)
+  const echo = frame.echoes.find((each) => each.node === node.self.id)?.round ?? 0
+  node.membership = {
+    ...node.membership,
+    evidence: withEntry(evidence, from, frame),
+    accused: since !== undefined && isRoundSince(echo, since) ? withoutEntry(accused, from) : accused,
   }
   reconsider(turn)
 }
@@ -134,8 +166,11 @@ function reasonToGather(
     return frame.sequence < ring.id.sequence ? undefined : "member-left"
   }
   if (isHeldOff(node, peer, now) || node.membership.kind !== "operational") return undefined
+  if (largerRing(node, now)?.includes(from)) return "join"
+  // Who hears everybody is believed to be heard by them, until that has been in vain once; by a view with nothing to protect always.
   const hearsAll = ring.members.every((member) => frame.hears.some((heard) => heard.node === member))
-  return hearsAll ? "join" : undefined
+  const isBelieved = peer.heldOff === 0 || node.view?.standing.kind === "minority" || !echoes(node, from)
+  return hearsAll && isBelieved ? "join" : undefined
 }
 
 /** Gather's work: prune, propose, tell, and when all agree, commit. */
@@ -143,7 +178,7 @@ export function reconsider(turn: Turn): void {
   const { node, now } = turn
   if (node.membership.kind !== "gather") return
   const gather = prune(node, node.membership, now)
-  const hears = heardNow(node, now, gather.accused)
+  const hears = heardIn(node, gather, now)
   const proposal = proposalOf({
     self: { node: node.self.id, incarnation: node.incarnation },
     selfOwner: ownsAny(node),
@@ -152,12 +187,13 @@ export function reconsider(turn: Turn): void {
     votes: (members) => votesOf(node.config, node.self.site, members),
   })
   const join = joinFrame(node, gather, hears, proposal)
-  const told = JSON.stringify([join.hears, join.accuses, join.proposal])
+  const evidence = evidenceOf(node, gather)
+  const told = JSON.stringify([join.hears, join.accuses, join.proposal, evidence])
   const changed = told !== gather.told
   node.membership = { ...gather, told }
-  if (gather.nextJoin <= now) tellAll(turn, join)
-  else if (changed) tellSoon(turn, join)
-  if (!agreed(node.self.id, proposal, gather.joins) || isWaiting(gather, proposal, now)) return
+  if (gather.nextJoin <= now) tellAll(turn, join, evidence)
+  else if (changed) tellSoon(turn, join, evidence)
+  if (!agreed(node.self.id, proposal, gather.joins) || isWaiting(node, gather, proposal, now)) return
   if (proposal[0] === node.self.id) commitAsRepresentative(turn, proposal, gather)
 }
 
@@ -168,14 +204,38 @@ function prune(node: NodeState, gather: Gather, now: Instant): Gather {
   return fresh.length === gather.joins.size ? gather : { ...gather, joins: new Map(fresh) }
 }
 
-/** Somebody expected, not accused by anyone, has not joined yet, and there is still time. */
-function isWaiting(gather: Gather, proposal: readonly NodeId[], now: Instant): boolean {
+/** Once everybody had the time to join, only who was heard since counts: what was heard before may be one way by now. */
+function heardIn(node: NodeState, gather: Gather, now: Instant): readonly PeerIncarnation[] {
+  const heard = heardNow(node, now, now < gather.waitUntil ? undefined : gather.began)
+  return heard.filter((peer) => !gather.accused.has(peer.node))
+}
+
+/** Nothing where nobody is accused: then hearing a join is evidence enough. */
+function evidenceOf(node: NodeState, gather: Gather): EvidenceFrame | undefined {
+  const relayed = accusations(gather.joins, gather.evidence).slice(0, frameLimits.members)
+  if (gather.accused.size === 0 && relayed.length === 0) return undefined
+  const rounds = [...gather.evidence].map(([from, { round }]) => ({ node: from, round }))
+  return { kind: "evidence", round: node.gatherRound, echoes: rounds.slice(0, frameLimits.members), relayed }
+}
+
+/**
+ * Somebody expected has not joined yet, and there is still time. Nobody waits for a peer that a member of the proposal
+ * accuses, and for one that accuses a member of it only as long as a live node may take to clear that up.
+ */
+function isWaiting(node: NodeState, gather: Gather, proposal: readonly NodeId[], now: Instant): boolean {
   if (now >= gather.waitUntil) return false
+  const told = accusations(gather.joins, gather.evidence)
   const accused = new Set(gather.accused.keys())
-  for (const [from, join] of gather.joins) {
-    if (proposal.includes(from)) for (const blamed of join.accuses) accused.add(blamed)
-  }
-  return gather.expected.some((peer) => !proposal.includes(peer) && !accused.has(peer))
+  for (const { by, of } of told) if (proposal.includes(by)) accused.add(of)
+  const estranged = new Set(told.filter(({ of }) => proposal.includes(of)).map(({ by }) => by))
+  const isClearing = now < clearedBy(node, gather)
+  return gather.expected.some(
+    (peer) => !proposal.includes(peer) && !accused.has(peer) && (isClearing || !estranged.has(peer)),
+  )
+}
+
+export function clearedBy(node: NodeState, gather: Gather): Instant {
+  return after(gather.began, node.config.timings.lateness)
 }
 
 function joinFrame(
@@ -202,11 +262,11 @@ function ownsAny(node: NodeState): boolean {
  * A join that changed is told at once at a small site. Every join heard changes the hearer's, so among many nodes that
  * would be a storm (N^3 datagrams): there what has changed within `joinPace` is told together.
  */
-function tellSoon(turn: Turn, join: JoinFrame): void {
+function tellSoon(turn: Turn, join: JoinFrame, evidence: EvidenceFrame | undefined): void {
   const { node, now } = turn
   if (node.membership.kind !== "gather") return
   const at = after(node.membership.toldAt, joinPace(node))
-  if (at <= now) tellAll(turn, join)
+  if (at <= now) tellAll(turn, join, evidence)
   else if (at < node.membership.nextJoin) node.membership = { ...node.membership, nextJoin: at }
 }
 
@@ -219,7 +279,7 @@ function joinPace(node: NodeState): Millis {
 const smallSite = 8
 const joinPaceEach = 0.25
 
-function tellAll(turn: Turn, join: JoinFrame): void {
+function tellAll(turn: Turn, join: JoinFrame, evidence: EvidenceFrame | undefined): void {
   const { node, now } = turn
   if (node.membership.kind !== "gather") return
   node.membership = {
@@ -227,7 +287,12 @@ function tellAll(turn: Turn, join: JoinFrame): void {
     nextJoin: after(now, node.config.timings.retransmit),
     toldAt: now,
   }
-  for (const peer of node.peers.values()) if (peer.sameSite) send(turn, peer.node.id, join)
+  for (const peer of node.peers.values()) {
+    if (!peer.sameSite) continue
+    if (node.membership.reason === "outsider") tellStanding(turn, peer)
+    send(turn, peer.node.id, join)
+    if (evidence !== undefined && echoes(node, peer.node.id)) send(turn, peer.node.id, evidence)
+  }
 }
 
 function commitAsRepresentative(turn: Turn, proposal: readonly NodeId[], gather: Gather): void {
@@ -362,9 +427,9 @@ export function onPeerRestarted(turn: Turn, peer: NodeId): void {
   if (node.ring?.members.includes(peer) ?? false) enterGather(turn, "member-restarted", peer)
 }
 
-/** An Operational node whose site has more to offer gathers for it. */
+/** An Operational node whose site has more to offer gathers for it. Called when an outsider has answered. */
 export function considerOutsiders(turn: Turn): void {
   const { node, now } = turn
   if (node.membership.kind !== "operational" || node.leaving !== "no") return
-  if (reachableOutsiders(node, now).length > 0) enterGather(turn, "outsider", undefined)
+  if (largerRing(node, now) !== undefined) enterGather(turn, "outsider", undefined)
 }

@@ -30,17 +30,19 @@ import { nextLinkWork, noteArrival, onLinkFrame, tickLinks } from "./links.ts"
 import { waitAnewIfLate } from "./local-health.ts"
 import { trackMandates } from "./mandate.ts"
 import {
+  clearedBy,
   considerOutsiders,
   driveCommit,
   enterGather,
   nextCommitWork,
   onCommit,
   onCommitAck,
+  onEvidence,
   onJoin,
   onPeerRestarted,
   reconsider,
 } from "./membership.ts"
-import { nextPeerWork, onProbeAnswered, sayHello, tickPeers } from "./peers.ts"
+import { nextPeerWork, onProbe, onProbeAnswered, onStanding, sayHello, tickPeers } from "./peers.ts"
 import { callForToken, onTokenAck, onTokenWanted } from "./ring.ts"
 import { noteReserved } from "./sequence.ts"
 import { receive } from "./session.ts"
@@ -49,7 +51,7 @@ import type { NodeState } from "./state.ts"
 import { forgetStored } from "./stored.ts"
 import { onSuspended } from "./suspend.ts"
 import { onToken, releaseDueToken } from "./token-visit.ts"
-import { log, send, type Turn, upcoming } from "./turn.ts"
+import { log, type Turn, upcoming } from "./turn.ts"
 
 import { nextWitnessWork, onPostFailed, onReply, tickWitness } from "./witness.ts"
 
@@ -159,11 +161,15 @@ function onFrame(turn: Turn, sender: Sender, frame: Frame): void {
     case "probe":
       // A node that boots cannot join yet: it gives no reason to form a larger ring.
       if (node.membership.kind === "booting") return
-      return send(turn, from, { kind: "probe-ack", id: frame.id })
+      return onProbe(turn, from, frame.id)
     case "probe-ack":
-      return frame.id > ringProbeBase
-        ? onRingProbeAnswered(turn, from)
-        : onProbeAnswered(turn, from, frame.id)
+      if (frame.id > ringProbeBase) return onRingProbeAnswered(turn, from)
+      onProbeAnswered(turn, from, frame.id)
+      return considerOutsiders(turn)
+    case "standing":
+      return onStanding(turn, from, frame)
+    case "evidence":
+      return onEvidence(turn, from, frame)
     case "link-probe":
     case "link-answer":
       return onLinkFrame(turn, from, sender.link, frame)
@@ -194,7 +200,6 @@ function advance(turn: Turn): void {
   driveGather(turn)
   tickLinks(turn)
   tickPeers(turn)
-  considerOutsiders(turn)
   tickSites(turn)
   tickWitness(turn)
   trackMandates(turn)
@@ -217,9 +222,11 @@ function boot(turn: Turn): void {
   node.membership = {
     kind: "gather",
     since: now,
+    began: now,
     reason: "started",
     joins: new Map(),
     accused: new Map(),
+    evidence: new Map(),
     expected: [],
     waitUntil: after(now, gatherWait),
     nextJoin: now,
@@ -233,7 +240,8 @@ function driveGather(turn: Turn): void {
   const { membership } = turn.node
   if (membership.kind !== "gather") return
   waitAnewIfLate(turn, membership)
-  if (membership.nextJoin <= turn.now || membership.waitUntil <= turn.now) reconsider(turn)
+  const cleared = clearedBy(turn.node, membership)
+  if ([membership.nextJoin, membership.waitUntil, cleared].some((at) => at <= turn.now)) reconsider(turn)
 }
 
 function leaveWhenStopped(turn: Turn): void {
@@ -247,7 +255,10 @@ export function nextDeadline(node: NodeState): Instant | undefined {
   if (node.membership.kind === "booting") return earliest(node.membership.until, nextPeerWork(node))
   return earliest(
     node.membership.kind === "gather"
-      ? earliest(node.membership.nextJoin, upcoming(node, [node.membership.waitUntil]))
+      ? earliest(
+          node.membership.nextJoin,
+          upcoming(node, [clearedBy(node, node.membership), node.membership.waitUntil]),
+        )
       : undefined,
     node.membership.kind === "commit" ? nextCommitWork(node, node.membership) : undefined,
     nextWatch(node),

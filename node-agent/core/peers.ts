@@ -3,13 +3,12 @@
  * and from their answers the two-way evidence that it is worth forming a larger ring. A peer with which Gather failed is
  * held off with growing delay, so that a one-way or flapping node does not keep a healthy ring from its work.
  */
-import type { PeerIncarnation } from "../../protocol/frame.ts"
+import { frameLimits, type PeerIncarnation, type StandingFrame } from "../../protocol/frame.ts"
 import {
   after,
   earliest,
   elapsed,
   type Instant,
-  instant,
   type Millis,
   millis,
   type NodeId,
@@ -17,7 +16,7 @@ import {
 import { silentRange } from "../../protocol/version.ts"
 import { heardAt } from "./links.ts"
 import { draw } from "./random.ts"
-import { helloFor, knowsVersions, peerIncarnation } from "./session.ts"
+import { helloFor, knowsVersions, peerIncarnation, versionWith } from "./session.ts"
 import type { NodeState, Peer } from "./state.ts"
 import { send, sendBytes, type Turn, withEntry } from "./turn.ts"
 
@@ -28,6 +27,7 @@ const helloEvery = millis(500)
 /** Idle links are probed each heartbeat, but not more often than this. */
 const probeEveryMin = millis(200)
 const holdOffFirst = millis(1000)
+const holdOffIdle = millis(2000)
 const holdOffMax = millis(60_000)
 
 export function nextPeerWork(node: NodeState): Instant | undefined {
@@ -88,36 +88,70 @@ function probe(turn: Turn, peer: Peer): void {
   const { node, now } = turn
   const id = peer.probe + 1
   // The probe before was not answered: the evidence starts anew.
-  const heard = heardAt(node, peer.node.id)
-  const answered = heard === undefined || elapsed(heard, now) > 2 * probeInterval(node) ? 0 : peer.answered
+  const answered = peer.lastAnswered === peer.probe ? peer.answered : 0
   setPeer(node, peer.node.id, { probe: id, answered, nextProbe: after(now, probeInterval(node)) })
+  tellStanding(turn, peer)
   send(turn, peer.node.id, { kind: "probe", id })
+}
+
+/** A member that waits for the token, or a node off the ring, which is told where this one stands. */
+export function onProbe(turn: Turn, from: NodeId, id: number): void {
+  const peer = turn.node.peers.get(from)
+  if (peer !== undefined && isProbed(turn.node, peer)) tellStanding(turn, peer)
+  send(turn, from, { kind: "probe-ack", id })
 }
 
 export function onProbeAnswered(turn: Turn, from: NodeId, id: number): void {
   const peer = turn.node.peers.get(from)
-  if (peer === undefined || id !== peer.probe) return
-  setPeer(turn.node, from, { answered: peer.answered + 1 })
+  if (peer === undefined || id !== peer.probe || id === peer.lastAnswered) return
+  setPeer(turn.node, from, { lastAnswered: id, answered: peer.answered + 1 })
 }
 
-/** Nodes of the site outside the ring that answer steadily and are not held off: a larger ring is possible. */
-export function reachableOutsiders(node: NodeState, now: Instant): readonly NodeId[] {
-  return [...node.peers.values()]
-    .filter((peer) => isProbed(node, peer) && peer.answered >= answersNeeded && !isHeldOff(node, peer, now))
+export function tellStanding(turn: Turn, peer: Peer): void {
+  const { node } = turn
+  if ((versionWith(node.sessions, peer.node.id) ?? 1) >= 2) send(turn, peer.node.id, standing(node))
+}
+
+export function onStanding(turn: Turn, from: NodeId, { reaches, ring }: StandingFrame): void {
+  setPeer(turn.node, from, { reaches, ring })
+}
+
+/** Members of the ring whose links are not all down, and who answers steadily from outside. */
+function standing(node: NodeState): StandingFrame {
+  const ring = node.membership.kind === "operational" ? (node.ring?.members ?? []) : []
+  const mates = ring.filter((member) => member !== node.self.id && !isCutOff(node, member))
+  const answering = [...node.peers.values()]
+    .filter((peer) => !ring.includes(peer.node.id) && answersSteadily(node, peer))
     .map((peer) => peer.node.id)
+  return { kind: "standing", reaches: [...mates, ...answering].slice(0, frameLimits.members), ring }
 }
 
-/** A view that does not speak for its site has nothing to protect: it holds nobody off. */
+function isCutOff(node: NodeState, member: NodeId): boolean {
+  return node.links.peers.get(member)?.links.every((link) => link.level === "down") ?? true
+}
+
+function answersSteadily(node: NodeState, peer: Peer): boolean {
+  return isProbed(node, peer) && peer.answered >= answersNeeded
+}
+
+/** Nodes of the site outside the ring that answer steadily and are not held off. */
+export function reachableOutsiders(node: NodeState, now: Instant): readonly Peer[] {
+  return [...node.peers.values()].filter((peer) => answersSteadily(node, peer) && !isHeldOff(node, peer, now))
+}
+
+/** A view that does not speak for its site has nothing to protect but its peace: it holds nobody off for long. */
 export function isHeldOff(node: NodeState, peer: Peer, now: Instant): boolean {
+  if (peer.heldOffAt === undefined) return false
   const speaks = node.view !== undefined && node.view.standing.kind !== "minority"
-  return speaks && peer.heldOffUntil !== undefined && peer.heldOffUntil > now
+  const delay = delayAfter(peer.heldOff - 1)
+  return elapsed(peer.heldOffAt, now) < (speaks ? delay : Math.min(delay / 2, holdOffIdle))
 }
 
 /** Gather was entered for this peer and ended without it. */
 export function holdOff(node: NodeState, id: NodeId, now: Instant): void {
   const peer = node.peers.get(id)
   if (peer === undefined) return
-  setPeer(node, id, { heldOff: peer.heldOff + 1, heldOffUntil: after(now, delayOf(peer)), answered: 0 })
+  setPeer(node, id, { heldOff: peer.heldOff + 1, heldOffAt: now })
 }
 
 /** It is in the ring: what its answers from outside proved is over. Forgiven it is when the ring has lasted. */
@@ -131,30 +165,25 @@ function forgive(turn: Turn): void {
   const { membership, view } = node
   if (membership.kind !== "operational" || view === undefined) return
   for (const peer of node.peers.values()) {
-    const lasted = elapsed(membership.since, now) > delayOf(peer)
+    const lasted = elapsed(membership.since, now) > delayAfter(peer.heldOff)
     if (peer.heldOff > 0 && lasted && view.members.includes(peer.node.id)) {
-      setPeer(node, peer.node.id, { heldOff: 0, heldOffUntil: undefined })
+      setPeer(node, peer.node.id, { heldOff: 0, heldOffAt: undefined })
     }
   }
 }
 
-function delayOf(peer: Peer): Millis {
-  return millis(Math.min(holdOffMax, holdOffFirst * 2 ** peer.heldOff))
+function delayAfter(times: number): Millis {
+  return millis(Math.min(holdOffMax, holdOffFirst * 2 ** times))
 }
 
-/** Peers of the site from which frames of their present incarnation arrive now, not counting those accused since. */
-export function heardNow(
-  node: NodeState,
-  now: Instant,
-  accused: ReadonlyMap<NodeId, Instant>,
-): readonly PeerIncarnation[] {
+/** Peers of the site from which frames of their present incarnation arrive now; with `since`, have arrived since then. */
+export function heardNow(node: NodeState, now: Instant, since?: Instant): readonly PeerIncarnation[] {
   const heard: PeerIncarnation[] = []
   for (const peer of node.peers.values()) {
     const { heard: at, incarnation } = node.links.peers.get(peer.node.id) ?? neverHeard
     if (!peer.sameSite || at === undefined || incarnation === undefined) continue
-    const accusedAt = accused.get(peer.node.id) ?? instant(Number.NEGATIVE_INFINITY)
-    const recent = elapsed(at, now) <= hearWindow(node) && at > accusedAt
-    if (recent) heard.push({ node: peer.node.id, incarnation })
+    const isRecent = since === undefined ? elapsed(at, now) <= hearWindow(node) : at >= since
+    if (isRecent) heard.push({ node: peer.node.id, incarnation })
   }
   return heard
 }

@@ -3,7 +3,13 @@
  * the handlers it names assign them.
  */
 import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
-import type { CommitFrame, DropReason, OrderedMessage, TokenFrame } from "../../protocol/frame.ts"
+import type {
+  CommitFrame,
+  DropReason,
+  EvidenceFrame,
+  OrderedMessage,
+  TokenFrame,
+} from "../../protocol/frame.ts"
 import type { HealthEntry } from "../../protocol/health.ts"
 import type { LeaseClaim, LeaseName, LeaseSummary } from "../../protocol/lease.ts"
 import type { ReportedEvent } from "../../protocol/summaries.ts"
@@ -49,6 +55,8 @@ export interface NodeState {
   /** Received and not yet known to be safe when the last installed ring was left (SPEC R11). */
   left: LeftRing | undefined
   debts: readonly Debt[]
+  /** How often this node began to gather. */
+  gatherRound: number
   /** The highest ring sequence seen. */
   sequence: number
   /** Sequence of the last ring known to hold the site's voice at the witness with this node in it; 0: none. */
@@ -117,8 +125,12 @@ export interface Gather {
   readonly since: Instant
   readonly reason: string
   readonly joins: ReadonlyMap<NodeId, Join>
-  /** Peers not to be waited for, with the instant of the accusation; their own next join clears it. */
-  readonly accused: ReadonlyMap<NodeId, Instant>
+  /** When this round began. */
+  readonly began: Instant
+  /** Peers that were silent, with the round of the accusation; an echo of it, or of a later one, clears it. */
+  readonly accused: ReadonlyMap<NodeId, number>
+  /** What came with the joins of this round. */
+  readonly evidence: ReadonlyMap<NodeId, EvidenceFrame>
   /** Lately heard or former members: waited for until `waitUntil` unless accused. */
   readonly expected: readonly NodeId[]
   readonly waitUntil: Instant
@@ -391,9 +403,14 @@ export interface Peer {
   readonly nextHello: Instant
   readonly nextProbe: Instant
   readonly probe: number
-  /** Probes answered in a row while it is not a member: two-way evidence. */
+  /** The latest probe that it answered, and how many in a row while it is not a member: two-way evidence. */
+  readonly lastAnswered: number
   readonly answered: number
-  readonly heldOffUntil: Instant | undefined
+  /** Whom it reaches both ways and who is in its ring, by its own latest word; undefined: it never said. */
+  readonly reaches: readonly NodeId[] | undefined
+  readonly ring: readonly NodeId[]
+  /** When Gather last ended without it, and how often that has happened. */
+  readonly heldOffAt: Instant | undefined
   readonly heldOff: number
   readonly health: HealthEntry | undefined
 }

@@ -1,6 +1,13 @@
 /** SPEC R6, R7: which nodes would form a ring. All graphs of three and of four nodes, one-way links included. */
 import { describe, expect, test } from "vitest"
-import { agreed, type Join, proposalOf } from "../../../node-agent/core/gather.ts"
+import {
+  accusations,
+  agreed,
+  isRoundSince,
+  type Join,
+  nextRound,
+  proposalOf,
+} from "../../../node-agent/core/gather.ts"
 import { type Incarnation, incarnation, type NodeId, nodeId } from "../../../protocol/units.ts"
 import { at, ids } from "./node-builder.ts"
 
@@ -166,4 +173,40 @@ test("[R7] agreed: every other member proposed exactly this set", () => {
   expect(agreed(nodeId(1), set, joins([1, 2, 3], [1, 3]))).toBe(false)
   expect(agreed(nodeId(1), set, joins([1, 2, 3]))).toBe(false)
   expect(agreed(nodeId(1), ids(1), new Map())).toBe(true)
+})
+
+describe("[R6] accusations", () => {
+  const noted = (...accuses: readonly number[]) => ({ accuses: ids(...accuses) })
+  const evidence = (...relayed: readonly (readonly [number, number])[]) => ({
+    kind: "evidence" as const,
+    round: 1,
+    echoes: [],
+    relayed: relayed.map(([by, of]) => ({ by: nodeId(by), of: nodeId(of) })),
+  })
+
+  test("of those who joined, and what they relay of others; who has joined speaks for itself", () => {
+    const joins = new Map([
+      [nodeId(2), noted(9)],
+      [nodeId(3), noted()],
+    ])
+    const told = new Map([
+      [nodeId(3), evidence([4, 1], [2, 8])],
+      // Its join did not come, or was forgotten.
+      [nodeId(5), evidence([6, 7])],
+    ])
+    expect(accusations(joins, told)).toEqual([
+      { by: 2, of: 9 },
+      { by: 4, of: 1 },
+    ])
+  })
+
+  test("rounds go round, and none is no round", () => {
+    expect([1, 0xfffe, 0xffff].map(nextRound)).toEqual([2, 0xffff, 1])
+    expect(isRoundSince(5, 5)).toBe(true)
+    expect(isRoundSince(6, 5)).toBe(true)
+    expect(isRoundSince(4, 5)).toBe(false)
+    expect(isRoundSince(2, 0xffff)).toBe(true)
+    expect(isRoundSince(0xffff, 2)).toBe(false)
+    expect(isRoundSince(0, 5)).toBe(false)
+  })
 })

@@ -87,6 +87,15 @@ const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: fc.constant("token-ack"), ring: ringId, number: u48 }),
   fc.record({ kind: fc.constant("token-wanted"), ring: ringId }),
   fc.record({ kind: fc.constantFrom("probe", "probe-ack"), id: u32 }),
+  fc.record({ kind: fc.constant("standing"), reaches: nodes, ring: nodes }),
+  fc.record({
+    kind: fc.constant("evidence"),
+    round: fc.integer({ min: 0, max: 0xffff }),
+    echoes: fc.array(fc.record({ node, round: fc.integer({ min: 0, max: 0xffff }) }), {
+      maxLength: frameLimits.members,
+    }),
+    relayed: fc.array(fc.record({ by: node, of: node }), { maxLength: frameLimits.members }),
+  }),
   fc.record({
     kind: fc.constantFrom("link-probe", "link-answer"),
     id: u32,
