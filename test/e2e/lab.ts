@@ -12,7 +12,7 @@ import type { StatusAnswer } from "../../node-agent/host/control/local-api.ts"
 import type { ProfileName } from "../../protocol/cluster.ts"
 import { checkTraces } from "../check-trace/checks.ts"
 import { readTraces } from "../check-trace/trace-file.ts"
-import type { Agent } from "../support/cluster/agent.ts"
+import type { Agent, AgentSettings } from "../support/cluster/agent.ts"
 import { endAll } from "../support/cluster/child.ts"
 import { Cluster } from "../support/cluster/cluster.ts"
 import type { ClusterLayout, SitePlan } from "../support/cluster/layout.ts"
@@ -32,6 +32,8 @@ export interface LabPlan {
   readonly configure?: (toml: string, layout: ClusterLayout) => string
   /** Beside the cluster: started after the configuration is written and before the agents. */
   readonly companions?: (lab: Lab) => Promise<void> | void
+  /** What each agent is started through. */
+  readonly wrapper?: AgentSettings["wrapper"]
   /** What the agents are started with, beside what this process has. */
   readonly environment?: (agent: Agent) => Readonly<Record<string, string>>
   /** `false`: the test starts the agents it wants by itself. */
@@ -106,6 +108,7 @@ export class Lab {
     this.#cluster = await Cluster.prepare({
       ...{ name, sites, hasWitness, profile, timings, trace: true },
       ...(serviceNodes === undefined ? {} : { serviceNodes }),
+      wrapper: this.plan.wrapper,
       directory: this.#workplace.directory,
       program: this.#workplace.program,
     })

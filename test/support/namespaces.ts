@@ -5,6 +5,8 @@ export class Namespaces {
   readonly #prefix: string
   readonly #machines = new Map<string, string>()
   readonly #switch: string
+  /** Beside br0. */
+  readonly #bridges = new Set<string>()
 
   /** `label`: at most four letters, unlike any other file's. */
   constructor(label: string) {
@@ -37,18 +39,48 @@ export class Namespaces {
       ])
   }
 
+  /** Another network beside the first one, number 0: interface `eth<number>` of the machine. */
+  link(machine: string, number: number, addresses: readonly string[]): void {
+    const [bridge, port, device] = [`br${number}`, this.portOf(machine, number), `eth${number}`]
+    if (!this.#bridges.has(bridge)) {
+      this.#bridges.add(bridge)
+      this.#in(this.#switch, "ip", ["link", "add", bridge, "type", "bridge"])
+      this.#in(this.#switch, "ip", ["link", "set", bridge, "up"])
+    }
+    const peer = ["type", "veth", "peer", "name", device, "netns", this.name(machine)]
+    this.#in(this.#switch, "ip", ["link", "add", port, ...peer])
+    this.#in(this.#switch, "ip", ["link", "set", port, "master", bridge, "up"])
+    this.run(machine, "ip", ["link", "set", device, "up"])
+    for (const address of addresses) {
+      const how = address.includes(":") ? ["nodad"] : []
+      this.run(machine, "ip", ["addr", "add", address, "dev", device, ...how])
+    }
+  }
+
   /** The machine's port at the switch. */
-  portOf(machine: string): string {
-    return `p-${machine}`
+  portOf(machine: string, link = 0): string {
+    return link === 0 ? `p-${machine}` : `p${link}-${machine}`
   }
 
   /** Carrier lost at both ends, as when a cable is pulled. */
-  unplug(machine: string): void {
-    this.#in(this.#switch, "ip", ["link", "set", this.portOf(machine), "down"])
+  unplug(machine: string, link = 0): void {
+    this.#in(this.#switch, "ip", ["link", "set", this.portOf(machine, link), "down"])
   }
 
-  plug(machine: string): void {
-    this.#in(this.#switch, "ip", ["link", "set", this.portOf(machine), "up"])
+  plug(machine: string, link = 0): void {
+    this.#in(this.#switch, "ip", ["link", "set", this.portOf(machine, link), "up"])
+  }
+
+  /** Datagrams from one machine to another that the switch no longer carries; on all networks, or on one. */
+  drop(ways: readonly { readonly from: string; readonly to: string; readonly link?: number }[]): void {
+    const rules = ways.flatMap(({ from, to, link }) =>
+      (link === undefined ? [0, ...Array.from(this.#bridges, (_bridge, index) => index + 1)] : [link]).map(
+        (each) =>
+          `add rule bridge cut forward iifname ${this.portOf(from, each)} oifname ${this.portOf(to, each)} meta l4proto udp drop`,
+      ),
+    )
+    const chain = "add chain bridge cut forward { type filter hook forward priority 0; }"
+    this.#nftAtSwitch(["add table bridge cut", chain, ...rules, ""].join("\n"))
   }
 
   /**

@@ -18,6 +18,8 @@ export interface AgentSettings {
   readonly program: string
   readonly trace: boolean
   readonly scheduling: "auto" | "none"
+  /** What the agent is started through: a program that becomes it, as `ip netns exec` does. */
+  readonly wrapper?: ((node: NodeLayout) => readonly string[]) | undefined
 }
 
 export class Agent {
@@ -53,10 +55,11 @@ export class Agent {
 
   start(): void {
     const { directory, name, stateDirectory, runtimeDirectory, keyFile, logFile, traceFile } = this.node
-    const { program, trace, scheduling } = this.#settings
+    const { program, trace, scheduling, wrapper } = this.#settings
     this.#child = new Child({
       name,
       program: [
+        ...(wrapper?.(this.node) ?? []),
         ...[process.execPath, program, "agent", "--config", this.#layout.configFile, "--node", name],
         ...["--state-dir", stateDirectory, "--runtime-dir", runtimeDirectory, "--key", keyFile],
         ...["--ring-key", this.#layout.ringKeyFile, "--scheduling", scheduling],

@@ -4,7 +4,7 @@
  */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { Agent } from "./agent.ts"
+import { Agent, type AgentSettings } from "./agent.ts"
 import { run } from "./child.ts"
 import { type ClusterSettings, clusterToml } from "./cluster-toml.ts"
 import { type ClusterLayout, layOut, reservePorts, type SitePlan } from "./layout.ts"
@@ -24,6 +24,7 @@ export interface ClusterPlan extends ClusterSettings {
   readonly basePort?: number
   readonly trace: boolean
   readonly scheduling?: "auto" | "none"
+  readonly wrapper?: AgentSettings["wrapper"]
 }
 
 export class Cluster {
@@ -42,7 +43,12 @@ export class Cluster {
     this.layout = layout
     this.witness = new Witness(layout, plan.program)
     this.ledger = new Ledger(layout.ledgerFile)
-    const settings = { program: plan.program, trace: plan.trace, scheduling: plan.scheduling ?? "auto" }
+    const settings = {
+      program: plan.program,
+      trace: plan.trace,
+      scheduling: plan.scheduling ?? "auto",
+      wrapper: plan.wrapper,
+    }
     this.agents = layout.nodes.map((node) => new Agent(node, layout, settings))
   }
 
