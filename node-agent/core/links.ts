@@ -29,8 +29,11 @@ import { report, sendOver, type Turn } from "./turn.ts"
 /** Least distance of two looks, and from when on a timer brings one: the token's visit usually comes between. */
 const lookShare = 0.75
 const lookLateShare = 1.5
-/** The links of the token's way are measured so often; they are seen to be up by what the ring sends. */
+/** Links off the token's way are probed each look, but not more often than nodes off the ring. */
+const probeEveryMin = millis(200)
+/** A link of the token's way is measured so often, the only one less: what the ring sends shows that it is up. */
 const measureEvery = millis(1_000)
+const measureOnlyEvery = millis(5_000)
 /** Looks that must find a link better before it counts as such: twice as many for each relapse, up to a minute. */
 const betterLooks = 2
 const relapsesMax = 8
@@ -122,11 +125,12 @@ function wayOf(node: NodeState): Way {
 
 function probeInTurn(turn: Turn, way: Way): void {
   const { links, config } = turn.node
-  const measureLooks = Math.ceil(measureEvery / config.timings.heartbeat)
+  const every = turn.node.self.links.length === 1 ? measureOnlyEvery : measureEvery
+  const measureLooks = Math.ceil(every / config.timings.heartbeat)
   const { sessions } = turn.node
   const knows = (id: NodeId): boolean => (versionWith(sessions, id) ?? 1) >= 2
   const off = way.off[links.turnOff % Math.max(way.off.length, 1)]
-  if (off !== undefined) {
+  if (off !== undefined && links.looks % probeLooks(turn.node) === 0) {
     links.turnOff += 1
     if (knows(off)) probeLinks(turn, off)
   }
@@ -135,6 +139,10 @@ function probeInTurn(turn: Turn, way: Way): void {
     links.turnOn += 1
     if (knows(on)) probeLinks(turn, on)
   }
+}
+
+function probeLooks({ config }: NodeState): number {
+  return Math.ceil(probeEveryMin / config.timings.heartbeat)
 }
 
 function probeLinks(turn: Turn, to: NodeId): void {
@@ -193,7 +201,7 @@ function look(turn: Turn, id: NodeId, peer: PeerLinks, way: Way): void {
   // A node of version 1 does not answer probes: off the token's way nothing is due from it.
   if (!isOn && (!way.off.includes(id) || versionWith(node.sessions, id) === 1)) return
   // Off the way both sides probe in turn: a frame comes at least once in this node's own round.
-  const stride = isOn ? 1 : way.off.length
+  const stride = isOn ? 1 : way.off.length * probeLooks(node)
   const thresholds = node.config.links ?? linkThresholds
   for (const [index, link] of peer.links.entries()) {
     link.silent = link.received === link.receivedAtLook ? link.silent + 1 : 0

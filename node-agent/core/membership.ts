@@ -166,7 +166,7 @@ function reasonToGather(
     return frame.sequence < ring.id.sequence ? undefined : "member-left"
   }
   if (isHeldOff(node, peer, now) || node.membership.kind !== "operational") return undefined
-  if (largerRing(node, now)?.includes(from)) return "join"
+  if (largerRing(node, now) !== undefined) return "join"
   // Who hears everybody is believed to be heard by them, until that has been in vain once; by a view with nothing to protect always.
   const hearsAll = ring.members.every((member) => frame.hears.some((heard) => heard.node === member))
   const isBelieved = peer.heldOff === 0 || node.view?.standing.kind === "minority" || !echoes(node, from)
@@ -210,12 +210,21 @@ function heardIn(node: NodeState, gather: Gather, now: Instant): readonly PeerIn
   return heard.filter((peer) => !gather.accused.has(peer.node))
 }
 
-/** Nothing where nobody is accused: then hearing a join is evidence enough. */
+/**
+ * Nothing where nobody is accused: then hearing a join is evidence enough. Echoed is who accuses this node, and relayed who is
+ * accused and lives: a dead node costs no more than the word of its accusers.
+ */
 function evidenceOf(node: NodeState, gather: Gather): EvidenceFrame | undefined {
-  const relayed = accusations(gather.joins, gather.evidence).slice(0, frameLimits.members)
+  const self = node.self.id
+  const relayed = accusations(gather.joins, gather.evidence)
+    .filter(({ of }) => of === self || gather.joins.has(of))
+    .slice(0, frameLimits.members)
   if (gather.accused.size === 0 && relayed.length === 0) return undefined
-  const rounds = [...gather.evidence].map(([from, { round }]) => ({ node: from, round }))
-  return { kind: "evidence", round: node.gatherRound, echoes: rounds.slice(0, frameLimits.members), relayed }
+  const echoed = relayed.flatMap(({ by, of }) => {
+    const round = of === self ? gather.evidence.get(by)?.round : undefined
+    return round === undefined ? [] : [{ node: by, round }]
+  })
+  return { kind: "evidence", round: node.gatherRound, echoes: echoed, relayed }
 }
 
 /**

@@ -126,6 +126,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     view: undefined,
     left: undefined,
     debts: [{ ...debtOfRing(`boot.${id}.${started}`, [], now, leaseStretched), members: undefined }],
+    outlook: "",
     gatherRound: 0,
     sequence: state.ringSequence,
     voiceRing: 0,

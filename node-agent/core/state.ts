@@ -55,6 +55,8 @@ export interface NodeState {
   /** Received and not yet known to be safe when the last installed ring was left (SPEC R11). */
   left: LeftRing | undefined
   debts: readonly Debt[]
+  /** What was known of nodes off the ring when no better ring was found. */
+  outlook: string
   /** How often this node began to gather. */
   gatherRound: number
   /** The highest ring sequence seen. */
