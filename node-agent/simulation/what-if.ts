@@ -102,15 +102,17 @@ function attempt(
   world.runUntil(isWhole, patience(config))
   if (watches.every(({ isActiveNow }) => !isActiveNow))
     throw new NeverActive("no service ever becomes active")
-  const { heartbeat } = config.timings
-  world.run(settling(config) + 2 * heartbeat * draw(random))
+  const { heartbeat, renewal } = config.timings
+  // Until everything was renewed some times.
+  world.run(4 * renewal + 2 * heartbeat * draw(random))
   for (const watch of watches) watch.begin()
   const order = index % 3 === 2 ? [...parts].reverse() : parts
   for (const [place, part] of order.entries()) {
-    if (place > 0) run(world, watches, index % 3 === 0 ? heartbeat * draw(random) : settling(config))
+    if (place > 0 && index % 3 === 0) look(world, watches, heartbeat * draw(random))
+    else if (place > 0) settle(world, watches)
     lose(world, part)
   }
-  run(world, watches, patience(config))
+  settle(world, watches)
   return { services: watches.map((watch) => watch.end()), violations: world.violations }
 }
 
@@ -133,27 +135,30 @@ function lose(world: World, part: Part): void {
   }
 }
 
-/** Looks after each event; what ends by its lease ends at its deadline. */
-function run(world: World, watches: readonly ServiceWatch[], duration: number): void {
+function look(world: World, watches: readonly ServiceWatch[], duration: number): void {
   world.runUntil(() => {
     for (const watch of watches) watch.look()
     return false
   }, duration)
 }
 
-/** After which nothing moves by itself: what was lost is waited out, claimed in turn, and tried again. */
-function patience({ timings: t, sites }: ClusterConfig): number {
-  return (
-    3 * stretched(t.mandateTtl, t.rho) +
-    stretched(t.voiceTtl, t.rho) +
-    sites.length * t.claimStagger +
-    10 * t.lease
-  )
+/**
+ * Looks after each event; what ends by its lease ends at its deadline. Ends once all are active and no right that was
+ * granted before can still run out.
+ */
+function settle(world: World, watches: readonly ServiceWatch[]): void {
+  const { config, now: from } = world
+  const least = from + 1.5 * stretched(config.timings.mandateTtl, config.timings.rho)
+  world.runUntil(() => {
+    for (const watch of watches) watch.look()
+    return world.now >= least && watches.every(({ isActiveNow }) => isActiveNow)
+  }, patience(config))
 }
 
-/** Until a whole cluster has renewed everything, or a broken one has found its new shape. */
-function settling({ timings: t }: ClusterConfig): number {
-  return 2 * stretched(t.mandateTtl, t.rho)
+/** After which nothing moves by itself: what was lost is waited out, claimed in turn, and tried again. */
+function patience({ timings: t, sites }: ClusterConfig): number {
+  const waits = 3 * stretched(t.mandateTtl, t.rho) + stretched(t.voiceTtl, t.rho)
+  return waits + sites.length * t.claimStagger + 10 * t.lease
 }
 
 class ServiceWatch {
