@@ -48,7 +48,7 @@ async function run(...parameters: readonly string[]): Promise<{ printed: string;
   }
 }
 
-describe("simulate", () => {
+describe("simulate", { timeout: 120_000 }, () => {
   it("says for a fault who is active then, and for how long nobody was", async () => {
     const { printed, status } = await run(clusterFile(), "--down", "north-1", "--tries", "1")
     expect(status).toBe(0)
@@ -94,7 +94,9 @@ describe("simulate", () => {
   })
 })
 
-it("the installed program loads the simulation from a file beside it; what the agent loads has none of it", async () => {
+it("the installed program loads the simulation from a file beside it; what the agent loads has none of it", {
+  timeout: 120_000,
+}, async () => {
   const directory = temporaryDirectory()
   await build({ outdir: directory })
   const [program, simulation] = ["quorumbeat.js", "simulation.js"].map((name) => join(directory, name))

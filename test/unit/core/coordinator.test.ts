@@ -8,7 +8,7 @@ import { configOf } from "../../support/layouts.ts"
 
 describe("a coordinator whose role or memo is on its way to all members", () => {
   test.each(["coordinator", "memo"])(
-    "(%s) posts nothing, and asks for no wake-up in the past to do so",
+    "[Q5] (%s) posts nothing, and asks for no wake-up in the past to do so",
     (act) => {
       const world = new World(configOf("1x2"))
       world.start()

@@ -1,0 +1,288 @@
+/**
+ * Rules of the protocol, each switched off by patches of the source: exploration must find what breaks. `budget` and `depth` are
+ * the least that show it.
+ */
+import type { Patch } from "../../node-agent/build.ts"
+import type { ClusterName } from "./clusters.ts"
+import type { Bounds, Budget } from "./explore.ts"
+
+export interface Mutation {
+  readonly rule: string
+  readonly cluster: ClusterName
+  readonly budget: Budget
+  /** Only these go wrong; otherwise all that can. */
+  readonly only?: Partial<Pick<Bounds, "kinds" | "stands" | "cuts">>
+  readonly patches: readonly Patch[]
+}
+
+const patch = (file: string, find: string, replace: string): Patch => ({ file, find, replace })
+const one: Budget = { packets: 0, disturbances: 1 }
+
+export const mutations: readonly Mutation[] = [
+  {
+    rule: "[L7] a new view waits for what absent members may still do",
+    cluster: "three nodes",
+    budget: one,
+    patches: [patch("node-agent/core/debts.ts", "if (owedToAbsent && debt.end > at) at = debt.end", "")],
+  },
+  {
+    rule: "[L2] a ring lease counts from the first sending, not from the receipt of the token that proved it",
+    cluster: "three nodes",
+    budget: one,
+    patches: [
+      patch(
+        "node-agent/core/ring.ts",
+        "ring.lease : after(previousSending, node.config.timings.lease)",
+        "ring.lease : after(now, node.config.timings.lease)",
+      ),
+    ],
+  },
+  {
+    rule: "[L2] a retransmission moves no sending",
+    cluster: "three nodes",
+    budget: { packets: 1, disturbances: 1 },
+    only: { kinds: ["cut"] },
+    patches: [
+      patch(
+        "node-agent/core/detector.ts",
+        "node.ring = { ...ring, outstanding: { token, sendings: sendings + 1, nextAt: next } }",
+        "node.ring = { ...ring, firstSent: now, outstanding: { token, sendings: sendings + 1, nextAt: next } }",
+      ),
+    ],
+  },
+  {
+    rule: "[L3] a token handled before renews nothing",
+    cluster: "three nodes",
+    budget: one,
+    patches: [patch("node-agent/core/ring.ts", "if (token.number <= ring.handled) return undefined", "")],
+  },
+  {
+    rule: "[Q1] what a holder counts as L others wait as L'",
+    cluster: "three nodes",
+    budget: one,
+    patches: [
+      patch(
+        "node-agent/core/start.ts",
+        "const leaseStretched = stretched(timings.lease, timings.rho)",
+        "const leaseStretched = millis(timings.lease + 0 * stretched(timings.lease, timings.rho))",
+      ),
+    ],
+  },
+  {
+    rule: "[V5] a minority does not speak",
+    cluster: "three nodes",
+    budget: one,
+    patches: [patch("protocol/votes.ts", "if (votes >= layout.majority) return", "if (votes >= 1) return")],
+  },
+  {
+    rule: "[S2] a takeover needs a proof for each absent node that may own the service",
+    cluster: "three nodes",
+    budget: one,
+    patches: [
+      patch(
+        "node-agent/core/placement.ts",
+        "if (suspects.length === 0) return",
+        "if (suspects.length >= 0) return",
+      ),
+    ],
+  },
+  {
+    rule: "[W10] a voice is rebound for a greater ring sequence only",
+    cluster: "two nodes and witness",
+    budget: one,
+    patches: [
+      patch(
+        "worker/lease-rules.ts",
+        "if (former && claim.ring.sequence > holder.ring.sequence) return",
+        "if (claim.ring.sequence > 0) return",
+      ),
+    ],
+  },
+  {
+    rule: "[W11] what another holds is granted only to who has waited its TTL' out",
+    cluster: "two sites of one and witness",
+    budget: one,
+    patches: [
+      patch(
+        "node-agent/core/watch.ts",
+        "if (waited < stretched(watch.lease.ttl, node.config.timings.rho)) return undefined",
+        "",
+      ),
+      patch(
+        "node-agent/core/mandate.ts",
+        "if (state.otherSeen !== undefined)\n    return after(state.otherSeen,",
+        "if (state.otherSeen === instant(-1))\n    return after(state.otherSeen,",
+      ),
+      patch(
+        "worker/lease-rules.ts",
+        "waited !== undefined && sameTag(waited, entry) && waited.waited >= stretched(entry.ttl, rho)",
+        "waited !== undefined",
+      ),
+    ],
+  },
+  {
+    rule: "[M4] a site does not pledge its vote twice",
+    cluster: "two sites of one and witness",
+    budget: { packets: 0, disturbances: 2 },
+    only: { kinds: ["cut"] },
+    patches: [
+      patch(
+        "node-agent/core/pledges.ts",
+        "return state.pledge !== undefined && state.pledge.until > now ? state.pledge : undefined",
+        "return undefined",
+      ),
+    ],
+  },
+  {
+    rule: "[L5] who leaves a ring waits for what others may still do in it",
+    cluster: "three nodes",
+    budget: one,
+    patches: [
+      patch(
+        "node-agent/core/debts.ts",
+        "return { key, members, end: after(lastHandling, millis(leaseStretched)) }",
+        "return { key, members, end: after(lastHandling, millis(0 * leaseStretched)) }",
+      ),
+    ],
+  },
+  {
+    rule: "[L6] debts are handed on until they are over, not for one view",
+    cluster: "three nodes, long lease",
+    budget: { packets: 0, disturbances: 2 },
+    only: { kinds: ["cut", "stand"], stands: [12], cuts: [["1>2", "2>1", "1>3", "3>1"]] },
+    patches: [
+      patch(
+        "node-agent/core/debts.ts",
+        "for (const debt of [...stillRunning(own, now), ...told]) {",
+        "for (const debt of [...stillRunning(own, now).slice(-1), ...told.slice(-1)]) {",
+      ),
+    ],
+  },
+  {
+    rule: "[V5] half of a site speaks with the witness only",
+    cluster: "two nodes and witness",
+    budget: one,
+    patches: [
+      patch(
+        "protocol/votes.ts",
+        'if (votes + layout.weight >= layout.majority) return { kind: "needs-witness" }',
+        'if (votes + layout.weight >= layout.majority) return { kind: "majority-alone" }',
+      ),
+    ],
+  },
+  {
+    rule: "[W12] a voice that is held is refused to others",
+    cluster: "two nodes and witness",
+    budget: one,
+    patches: [
+      patch(
+        "worker/lease-rules.ts",
+        'if (entry.grant === undefined) return { kind: "grant", rule: 1, epoch: next }',
+        'if (entry.grant === undefined || epoch(entry.epoch) > 0) return { kind: "grant", rule: 1, epoch: next }',
+      ),
+    ],
+  },
+  {
+    rule: "[M2] a mandate takes a majority of its voters",
+    cluster: "two sites of one and witness",
+    budget: one,
+    patches: [
+      patch(
+        "protocol/votes.ts",
+        "return majority(mandateVoters(config, ticket).length)",
+        "return majority(0)",
+      ),
+    ],
+  },
+  {
+    rule: "[Q1] between sites TTL' is waited, not TTL",
+    cluster: "two sites of one and witness",
+    budget: one,
+    patches: [
+      patch(
+        "node-agent/core/pledges.ts",
+        "return stretched(node.config.timings.mandateTtl, node.config.timings.rho)",
+        "return stretched(node.config.timings.mandateTtl, 0)",
+      ),
+      patch(
+        "node-agent/core/watch.ts",
+        "if (waited < stretched(watch.lease.ttl, node.config.timings.rho)) return undefined",
+        "if (waited < stretched(watch.lease.ttl, 0)) return undefined",
+      ),
+      patch(
+        "worker/lease-rules.ts",
+        "waited.waited >= stretched(entry.ttl, rho)",
+        "waited.waited >= stretched(entry.ttl, 0 * rho)",
+      ),
+    ],
+  },
+  {
+    rule: "[L3] a node that left a ring never handles its token again",
+    cluster: "three nodes",
+    budget: one,
+    patches: [
+      patch(
+        "node-agent/core/membership.ts",
+        "  if (ring === undefined) return\n  node.ring = undefined\n",
+        "  if (ring === undefined) return\n",
+      ),
+    ],
+  },
+  {
+    rule: "[W2] every renewal writes",
+    cluster: "two sites of one and witness",
+    budget: one,
+    patches: [
+      patch(
+        "worker/arbiter.ts",
+        "  return { state: { ...state, leases: { ...state.leases, [name]: next } }, answer: answerOf(next, verdict) }",
+        '  const written = verdict.kind === "renew" ? state.leases : { ...state.leases, [name]: next }\n  return { state: { ...state, leases: written }, answer: answerOf(next, verdict) }',
+      ),
+    ],
+  },
+  {
+    rule: "[W9] a lease of the witness counts from the first sending of its claim, not from the receipt of the grant",
+    cluster: "two sites of one and witness",
+    budget: { packets: 1, disturbances: 1 },
+    only: { kinds: ["cut"], cuts: [["1>2", "2>1", "1>w", "w>1"]] },
+    patches: [
+      patch(
+        "node-agent/core/witness.ts",
+        "const until = after(sent.at, answer.ttl)",
+        "const until = after(turn.now, answer.ttl)",
+      ),
+    ],
+  },
+  {
+    rule: "[W10] a voice is rebound for a former member only",
+    cluster: "two nodes and witness",
+    budget: { packets: 0, disturbances: 3 },
+    only: { kinds: ["cut", "crash", "start"], cuts: [["1>2", "2>1"]] },
+    patches: [
+      patch(
+        "worker/lease-rules.ts",
+        "if (former && claim.ring.sequence > holder.ring.sequence)",
+        "if (claim.ring.sequence > holder.ring.sequence)",
+      ),
+    ],
+  },
+  {
+    rule: "[M6] a voter pledges only for an epoch above every one it knows",
+    cluster: "two sites of one and witness",
+    budget: { packets: 0, disturbances: 2 },
+    only: { kinds: ["cut"] },
+    patches: [
+      patch(
+        "node-agent/core/mandate.ts",
+        'if (!renewed && request.epoch <= state.knownEpoch) return "epoch-too-low"',
+        "",
+      ),
+      patch("node-agent/core/mandate.ts", "epoch(state.heardEpoch + 1)", "epoch(Math.max(1, state.epoch))"),
+      patch(
+        "worker/lease-rules.ts",
+        'return claim.epoch > entry.epoch ? { kind: "grant", rule, epoch: claim.epoch } : refuse("epoch-too-low")',
+        'return claim.epoch > 0 ? { kind: "grant", rule, epoch: claim.epoch } : refuse("epoch-too-low")',
+      ),
+    ],
+  },
+]
