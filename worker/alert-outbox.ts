@@ -143,13 +143,31 @@ export class AlertOutbox {
         const { receiver } = letter.notification
         if (this.#inFlight.size >= atOnce || attempts >= attemptsPerRun || this.#inFlight.has(receiver))
           continue
+        const may = this.#mayAttempt(receiver, now)
+        if (may.kind === "later") continue
+        this.#paces = new Map(this.#paces).set(receiver, may.pace)
         attempts += 1
         const sending = reminder === undefined ? this.#send(letter) : this.#remind(letter, reminder)
         const settled = sending.finally(() => this.#inFlight.delete(receiver))
         this.#inFlight.set(receiver, settled)
       }
       if (this.#inFlight.size === 0) return
-      await Promise.race(this.#inFlight.values())
+      await this.#untilSomethingMoves(now)
+    }
+  }
+
+  /** An answer, or the time of a letter for a receiver that is free: one that hangs holds up nobody's retry. */
+  async #untilSomethingMoves(now: WallTime): Promise<void> {
+    const waits = this.#heads()
+      .filter(({ notification }) => !this.#inFlight.has(notification.receiver))
+      .map((letter) => this.#whenFor(letter) - now)
+      .filter((wait) => wait > 0)
+    const stop = new AbortController()
+    const time = waits.length === 0 ? [] : [scheduler.wait(Math.min(...waits), { signal: stop.signal })]
+    try {
+      await Promise.race([...this.#inFlight.values(), ...time.map((each) => each.catch(() => undefined))])
+    } finally {
+      stop.abort()
     }
   }
 

@@ -12,6 +12,8 @@ export interface Environment {
   readonly RECEIVER_KEY?: string
   /** Where people reach this deployment, as `https://witness.example.com`: for links in notifications. */
   readonly PUBLIC_URL?: string
+  /** How many posts a second one cluster may make; default 40 (`rate-limit.ts`). */
+  readonly POSTS_PER_SECOND?: string
   /** "1": alerts may go to private addresses and over plain HTTP. Only for a witness inside the operator's network. */
   readonly ALLOW_PRIVATE_RECEIVERS?: string
 }

@@ -26,7 +26,7 @@ import { bearerOf, isOperator } from "./credential.ts"
 import type { Environment } from "./environment.ts"
 import { errorAnswer, type RequestReason } from "./errors.ts"
 import { answerPost } from "./posts.ts"
-import { postLimit, RateLimiter, requestLimit } from "./rate-limit.ts"
+import { limitOf, postLimit, RateLimiter, requestLimit } from "./rate-limit.ts"
 import { reaches, type Scope } from "./scopes.ts"
 import { importWitnessKey } from "./signing.ts"
 
@@ -34,8 +34,8 @@ export { ClusterWitness } from "./cluster.ts"
 
 const app = new Hono<{ Bindings: Environment; Variables: { scope: Scope } }>()
 /** Of this isolate. */
-const requests = new RateLimiter(requestLimit)
-const posts = new RateLimiter(postLimit)
+const requests = new RateLimiter()
+const posts = new RateLimiter()
 
 app.get("/v1/health", (context) => context.json({ status: "ok" }))
 
@@ -44,7 +44,8 @@ app.use("/v1/clusters/:cluster/*", async (context, next) => {
 })
 
 app.post("/v1/clusters/:cluster/summaries", async (context) => {
-  if (!posts.allows(context.req.param("cluster"), readClock())) return refusal("rate-limited")
+  const limit = limitOf(context.env.POSTS_PER_SECOND, postLimit)
+  if (!posts.allows(context.req.param("cluster"), limit, readClock())) return refusal("rate-limited")
   const body = await readJsonBody(context.req.raw, postBytesMax)
   if (body.kind === "error") return refusal(body.error)
   const documents = parsePost(body.value)
@@ -136,7 +137,7 @@ async function authorize(
 ): Promise<Result<Scope, RequestReason>> {
   const credential = bearerOf(authorization)
   if (credential === undefined) return err("credential-missing")
-  if (!requests.allows(cluster, readClock())) return err("rate-limited")
+  if (!requests.allows(cluster, requestLimit, readClock())) return err("rate-limited")
   const operator = await isOperator(credential, environment.OPERATOR_CREDENTIAL_SHA256)
   if (operator.kind === "error" || operator.value) return operator.kind === "error" ? operator : ok("admin")
   const granted = await environment.CLUSTER.getByName(cluster).authorize(credential)

@@ -30,18 +30,19 @@ export function take(
   return tokens < 1 ? undefined : { tokens: tokens - 1, at: now }
 }
 
+/** As the deployment sets it: `perSecond`, and five seconds of it at once. */
+export function limitOf(text: string | undefined, fallback: Limit): Limit {
+  const perSecond = Number(text)
+  return Number.isFinite(perSecond) && perSecond > 0 ? { perSecond, burst: 5 * perSecond } : fallback
+}
+
 /** The buckets of an isolate, forgotten when there are too many. */
 export class RateLimiter {
-  readonly #limit: Limit
   #buckets = new Map<string, Bucket>()
 
-  constructor(limit: Limit) {
-    this.#limit = limit
-  }
-
-  allows(key: string, now: WallTime): boolean {
+  allows(key: string, limit: Limit, now: WallTime): boolean {
     const bucket = this.#buckets.get(key)
-    const next = take(bucket, this.#limit, now)
+    const next = take(bucket, limit, now)
     if (next === undefined) return false
     if (this.#buckets.size >= bucketsMax && bucket === undefined) this.#buckets = new Map()
     this.#buckets.set(key, next)

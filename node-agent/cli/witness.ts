@@ -21,6 +21,7 @@ const help = `Usage: quorumbeat witness --state-dir DIR --key FILE --credential-
   --key FILE                 its Ed25519 key (\`quorumbeat keygen --witness\`)
   --credential-file FILE     the operator's credential (\`quorumbeat keygen --credential\`)
   --allow-private-receivers  let alerts go to private addresses
+  --posts-per-second N       how many posts a second one cluster may make (40)
 
 register   tells the witness of a cluster, or of its changed configuration
   --config FILE              cluster configuration (${defaultPaths.config})
@@ -52,6 +53,7 @@ async function serve(parameters: readonly string[]): Promise<number> {
     key: { type: "string" },
     "credential-file": { type: "string" },
     "allow-private-receivers": { type: "boolean", default: false },
+    "posts-per-second": { type: "string" },
   })
   const stateDirectory = required("--state-dir", values["state-dir"])
   const keyFile = required("--key", values.key)
@@ -65,6 +67,7 @@ async function serve(parameters: readonly string[]): Promise<number> {
       WITNESS_KEY: JSON.stringify(key.value.privateKey.export({ format: "jwk" })),
       OPERATOR_CREDENTIAL_SHA256: createHash("sha256").update(credential).digest("hex"),
       ...(values["allow-private-receivers"] ? { ALLOW_PRIVATE_RECEIVERS: "1" } : {}),
+      ...(values["posts-per-second"] === undefined ? {} : { POSTS_PER_SECOND: values["posts-per-second"] }),
     },
   })
   if (result.kind === "error") throw new CommandFailure(exitStatus.failed, result.error)

@@ -1,14 +1,7 @@
 /** How much one embedded witness does: posts of one signed document with one claim that is renewed, each a row written. */
-import { Pool } from "undici"
 import { loadConfigFile } from "../../node-agent/host/config-file.ts"
-import { Documents } from "../../node-agent/host/control/documents.ts"
-import { type NodeKey, readNodeKey } from "../../node-agent/host/key-file.ts"
-import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
-import { type LeaseClaim, type LeaseTag, mandateLease } from "../../protocol/lease.ts"
-import type { Result } from "../../protocol/result.ts"
-import { encodePost, parsePostReplies, type Reply } from "../../protocol/summaries.ts"
-import { epoch, incarnation, ticketName } from "../../protocol/units.ts"
 import { Cluster } from "../support/cluster/cluster.ts"
+import { type Poster, posterOf, unwrap } from "../support/cluster/poster.ts"
 import { now } from "../support/cluster/waiting.ts"
 import type { Bench, Section } from "./section.ts"
 import { formatStatistics, statisticsOf } from "./statistics.ts"
@@ -28,11 +21,7 @@ export const witnessLoad: Section = {
     try {
       await cluster.startWitness()
       const config = unwrap(loadConfigFile(cluster.layout.configFile))
-      const posters = cluster.layout.nodes.map(({ name, keyFile }) => {
-        const node = config.nodes.find((each) => each.name === name)
-        if (node === undefined) throw new Error(`no node ${name}`)
-        return new Poster(config, node, unwrap(readNodeKey(keyFile)))
-      })
+      const posters = cluster.layout.nodes.map((node) => posterOf(config, node))
       for (const poster of posters) await poster.post()
       await drive(posters.slice(0, 1), warmUp)
       report(bench, "1 node ", await drive(posters.slice(0, 1), duration))
@@ -81,91 +70,4 @@ async function drive(posters: readonly Poster[], time: number): Promise<readonly
     }),
   )
   return latencies
-}
-
-/** A node that holds its site's ticket and does nothing but renew it. */
-class Poster {
-  readonly #config: ClusterConfig
-  readonly #node: NodeConfig
-  readonly #documents: Documents
-  readonly #pool: Pool
-  readonly #path: string
-  #challenge = ""
-  #seen: LeaseTag | undefined
-  #counter = 0
-
-  constructor(config: ClusterConfig, node: NodeConfig, key: NodeKey) {
-    const { witness } = config
-    if (witness === undefined) throw new Error("the cluster has no witness")
-    this.#config = config
-    this.#node = node
-    this.#documents = new Documents(config, witness.publicKey, key)
-    this.#pool = new Pool(new URL(witness.url).origin, { connections: 1 })
-    this.#path = `/v1/clusters/${config.name}/summaries`
-  }
-
-  /** Rejects unless the claim is granted or renewed (the first post only asks who the witness is). */
-  async post(): Promise<void> {
-    const { id: node, site } = this.#node
-    const { name: cluster, version, checksum } = this.#config
-    this.#counter += 1
-    const summary = {
-      ...{
-        cluster,
-        node,
-        site,
-        incarnation: incarnation(1),
-        counter: this.#counter,
-        challenge: this.#challenge,
-      },
-      configuration: { version, checksum },
-      view: undefined,
-      state: { voice: "held", tickets: [], nodes: [], services: [] },
-      events: [],
-      highest: [],
-      claims: this.#challenge === "" ? [] : [this.#claim()],
-    } as const
-    const body = encodePost([await this.#documents.sign(summary)])
-    const { statusCode, body: answer } = await this.#pool.request({
-      method: "POST",
-      path: this.#path,
-      headers: { "content-type": "application/json" },
-      body,
-      headersTimeout: 10_000,
-    })
-    const text = await answer.text()
-    const [posted] = statusCode === 200 ? unwrap(parsePostReplies(text)) : []
-    if (posted?.kind !== "signed") throw new Error(`refused: ${statusCode} ${text}`)
-    this.#learn(unwrap(await this.#documents.verify(posted.document, summary)))
-  }
-
-  async close(): Promise<void> {
-    await this.#pool.close()
-  }
-
-  #claim(): LeaseClaim {
-    return {
-      kind: "mandate",
-      name: mandateLease(ticketName(this.#node.site)),
-      site: this.#node.site,
-      epoch: epoch(1),
-      ttl: this.#config.timings.mandateTtl,
-      seen: this.#seen,
-      waited: undefined,
-    }
-  }
-
-  #learn(reply: Reply): void {
-    this.#challenge = reply.witness
-    const [answer] = reply.answers
-    if (answer === undefined) return
-    if (answer.kind !== "granted" && answer.kind !== "renewed")
-      throw new Error(`claim: ${JSON.stringify(answer)}`)
-    this.#seen = { epoch: answer.epoch, seq: answer.seq }
-  }
-}
-
-function unwrap<T>(result: Result<T, unknown>): T {
-  if (result.kind === "error") throw new Error(JSON.stringify(result.error))
-  return result.value
 }

@@ -236,6 +236,20 @@ describe("what receivers answer", () => {
     expect(await deliveries(cluster)).toMatchObject([{ state: "delivered", attempts: 2 }])
   })
 
+  it("one that asks for patience is left alone with all that is for it", async () => {
+    const caught = answering({ status: 429, retryAfter: "120" }, 202)
+    const cluster = await clusterWith(pagerduty("pager"))
+    await report(cluster, "service-failed")
+    await runAlarm(cluster)
+    await report(cluster, "service-blocked")
+    advance(60)
+    await runAlarm(cluster)
+    expect(caught).toHaveLength(1)
+    advance(60)
+    await runAlarm(cluster)
+    expect(caught).toHaveLength(3)
+  })
+
   it("400: once more with the least of it, then dead", async () => {
     const caught = answering(400)
     const cluster = await clusterWith(pagerduty("pager"))

@@ -29,7 +29,7 @@ export class Witness {
       program: [
         ...[process.execPath, this.#program, "witness", "--listen", `127.0.0.1:${witnessPort}`],
         ...["--state-dir", witnessDirectory, "--key", witnessKeyFile, "--credential-file", credentialFile],
-        "--allow-private-receivers",
+        ...["--allow-private-receivers", "--posts-per-second", "100000"],
       ],
       logFile: join(directory, "witness.log"),
     })
