@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util"
 import { createWorkplace, endEverythingAtExit, removeWorkplace } from "../support/cluster/workplace.ts"
+import { alertsSection } from "./alerts.ts"
 import { controlKill } from "./control-kill.ts"
 import { failoverSections } from "./failover.ts"
 import { idle } from "./idle.ts"
@@ -12,7 +13,14 @@ import type { Section } from "./section.ts"
 import { siteSections } from "./sites.ts"
 import { witnessLoad } from "./witness-load.ts"
 
-const sections: readonly Section[] = [...failoverSections, controlKill, idle, ...siteSections, witnessLoad]
+const sections: readonly Section[] = [
+  ...failoverSections,
+  controlKill,
+  idle,
+  ...siteSections,
+  witnessLoad,
+  alertsSection,
+]
 const repeatsDefault = 30
 
 const usage = `Usage: npm run bench -- [options] [section ...]
