@@ -79,6 +79,14 @@ export interface NodeConfig {
   readonly wanBind: UdpAddress | undefined
   /** Ed25519 public key, 32 bytes, base64url. */
   readonly publicKey: string
+  /** The machine's watchdog, if the agent is to arm it; then others may count on it. */
+  readonly watchdog: WatchdogConfig | undefined
+}
+
+export interface WatchdogConfig {
+  readonly device: string
+  /** Whole seconds, as the device counts. */
+  readonly timeout: Millis
 }
 
 export interface WitnessConfig {
@@ -101,6 +109,8 @@ export type TakeoverProof =
     }
   /** It acts through its floating addresses only, and they end with the lease (SPEC G). */
   | { readonly kind: "gate" }
+  /** Each node able to run it has an armed watchdog: it is reset unless it stops the service in time. */
+  | { readonly kind: "watchdog" }
   | { readonly kind: "operator" }
 
 /** What every kind of resource has. */

@@ -23,6 +23,8 @@ export const bounds = {
   /** Fits 32 bits on the wire. */
   version: 2 ** 32 - 1,
   nodeId: 65_535,
+  /** Ten minutes: a service with that proof is away for longer than half an hour after its node. */
+  watchdogSeconds: 600,
   /** An hour and a day: longer is a mistyped unit. */
   resourceTimeout: 3_600_000,
   monitorInterval: 86_400_000,

@@ -2,7 +2,7 @@
  * What the tables of a cluster configuration contain, read one by one: a draft has each field, or `undefined` where it
  * was wrong (an error is noted then) or absent without a default. What must hold BETWEEN tables is `config-checks.ts`.
  */
-import type { ProfileName, SplitPolicy, UdpAddress } from "./cluster.ts"
+import type { ProfileName, SplitPolicy, TakeoverProof, UdpAddress } from "./cluster.ts"
 import { bounds } from "./config-bounds.ts"
 import { type FenceDraft, fenceKeys, readFence } from "./config-fences.ts"
 import {
@@ -13,6 +13,7 @@ import {
   oneOf,
   plainName,
   publicKey,
+  watchdogDevice,
   witnessUrl,
 } from "./config-leaves.ts"
 import { has, list, openTable, optional, required, type Table, tables } from "./config-reader.ts"
@@ -76,6 +77,13 @@ export interface NodeDraft {
   readonly wan: UdpAddress | undefined
   readonly wanBind: UdpAddress | undefined
   readonly publicKey: string | undefined
+  readonly watchdog: WatchdogDraft | undefined
+}
+
+export interface WatchdogDraft {
+  readonly table: Table
+  readonly device: string | undefined
+  readonly timeoutSeconds: number | undefined
 }
 
 export interface TicketDraft {
@@ -90,7 +98,7 @@ export interface ServiceDraft {
   readonly ticket: string | undefined
   readonly nodes: readonly (string | undefined)[] | undefined
   readonly mode: "automatic" | "manual" | undefined
-  readonly proof: "self-lease" | "gate" | "operator" | undefined
+  readonly proof: TakeoverProof["kind"] | undefined
   readonly margin: number | undefined
   readonly resources: readonly ResourceDraft[]
 }
@@ -184,7 +192,7 @@ function readSite(table: Table): SiteDraft {
   }
 }
 
-const nodeKeys = ["id", "name", "site", "votes", "links", "wan", "wan_bind", "public_key"]
+const nodeKeys = ["id", "name", "site", "votes", "links", "wan", "wan_bind", "public_key", "watchdog"]
 
 function readNode(table: Table): NodeDraft {
   return {
@@ -201,6 +209,19 @@ function readNode(table: Table): NodeDraft {
     wan: optional(table, "wan", address(defaults.wanPort), undefined),
     wanBind: optional(table, "wan_bind", listenAddress(defaults.wanPort), undefined),
     publicKey: required(table, "public_key", publicKey),
+    watchdog: readWatchdog(table),
+  }
+}
+
+function readWatchdog(node: Table): WatchdogDraft | undefined {
+  if (!has(node, "watchdog")) return undefined
+  const path = [...node.path, "watchdog"]
+  const table = openTable(node.fields.watchdog, path, ["device", "timeout_s"], node.errors)
+  if (table === undefined) return undefined
+  return {
+    table,
+    device: optional(table, "device", watchdogDevice, defaults.watchdogDevice),
+    timeoutSeconds: required(table, "timeout_s", integer(2, bounds.watchdogSeconds)),
   }
 }
 
@@ -226,7 +247,7 @@ function readService(table: Table): ServiceDraft {
       ? list(table, "nodes", () => plainName, { min: 1, max: bounds.nodes, noun: "names of nodes" })
       : undefined,
     mode: optional(table, "mode", oneOf("automatic", "manual"), defaults.mode),
-    proof: optional(table, "proof", oneOf("self-lease", "gate", "operator"), proofOf(resources)),
+    proof: optional(table, "proof", oneOf("self-lease", "gate", "watchdog", "operator"), proofOf(resources)),
     margin: optional(table, "self_lease_margin_ms", integer(1, bounds.resourceTimeout), undefined),
     resources,
   }

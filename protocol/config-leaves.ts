@@ -61,6 +61,11 @@ export const filePath: Leaf<string> = {
   read: (value) => (argument.read(value)?.startsWith("/") ? argument.read(value) : undefined),
 }
 
+export const watchdogDevice: Leaf<string> = pattern(
+  /^\/dev\/[A-Za-z0-9][A-Za-z0-9._/-]{0,60}$/,
+  "a watchdog's device, as /dev/watchdog0",
+)
+
 /**
  * `https`, or `http` to the machine itself for trying things out. No user, query or fragment: what is posted there is
  * signed, and a secret in a file with one checksum for all nodes would be no secret. A slash at the end means nothing.

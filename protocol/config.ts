@@ -21,6 +21,7 @@ import type {
   SiteConfig,
   TakeoverProof,
   TicketConfig,
+  WatchdogConfig,
   WitnessConfig,
 } from "./cluster.ts"
 import { checkDraft, nodesOfTicket } from "./config-checks.ts"
@@ -32,10 +33,12 @@ import {
   type ServiceDraft,
   type SiteDraft,
   topKeys,
+  type WatchdogDraft,
   type WitnessDraft,
 } from "./config-draft.ts"
 import type { FenceDraft } from "./config-fences.ts"
 import { type ConfigError, openTable } from "./config-reader.ts"
+import { checkWatchdogs } from "./config-watchdogs.ts"
 import { defaults, linkThresholds, profiles } from "./profiles.ts"
 import { err, ok, type Result } from "./result.ts"
 import { timingsFrom } from "./timings.ts"
@@ -57,6 +60,7 @@ export function parseConfig(
   if (table === undefined) return err(errors)
   const draft = readDraft(table)
   checkDraft(draft)
+  checkWatchdogs(draft)
   if (errors.length > 0) return err(errors)
   const completed = complete(draft)
   const rivals = rivalQuorumErrors(completed)
@@ -117,7 +121,13 @@ function completeNode(node: NodeDraft): NodeConfig {
     wan: node.wan,
     wanBind: node.wanBind,
     publicKey: sure(node.publicKey),
+    watchdog: completeWatchdog(node.watchdog),
   }
+}
+
+function completeWatchdog(watchdog: WatchdogDraft | undefined): WatchdogConfig | undefined {
+  if (watchdog === undefined) return undefined
+  return { device: sure(watchdog.device), timeout: millis(1000 * sure(watchdog.timeoutSeconds)) }
 }
 
 function completeWitness(witness: WitnessDraft): WitnessConfig {

@@ -4,9 +4,11 @@
  * `lateness_ms`), and witness and WAN answer within the times assumed below. They are compared with what simulated clusters
  * of the same configuration do. What a service needs for starting comes on top.
  */
-import type { ClusterConfig, NodeConfig, ServiceConfig, SiteConfig, Timings } from "./cluster.ts"
+import { never } from "./assert.ts"
+import type { ClusterConfig, NodeConfig, ServiceConfig, SiteConfig } from "./cluster.ts"
 import { type Millis, millis, type NodeId, stretched } from "./units.ts"
 import { mandateVoters, viewStanding } from "./votes.ts"
+import { resetSurelyAfter } from "./watchdog.ts"
 
 /** Of the network beyond the ring; people read them beside the bounds. */
 export const assumed = {
@@ -40,7 +42,7 @@ const heartbeatsMissing = 3
 export function faultBounds(config: ClusterConfig, service: ServiceConfig): readonly FaultBound[] {
   const ticket = config.tickets.find(({ name }) => name === service.ticket)
   const sites = config.sites.filter(({ name }) => ticket?.sites.includes(name))
-  const scene: Scene = { config, service, sites, times: timesOf(config.timings, service) }
+  const scene: Scene = { config, service, sites, times: timesOf(config, service) }
   return [
     ...sites.flatMap((site) => nodeFaults(scene, site)),
     ...siteFaults(scene),
@@ -72,7 +74,8 @@ interface Times {
   readonly voice: number
 }
 
-function timesOf(t: Timings, { proof }: ServiceConfig): Times {
+function timesOf(config: ClusterConfig, service: ServiceConfig): Times {
+  const t = config.timings
   const order = orderPasses * t.pass
   return {
     detect: t.heartbeat + 2 * t.pass + t.misses * t.retransmit + t.lateness,
@@ -80,21 +83,31 @@ function timesOf(t: Timings, { proof }: ServiceConfig): Times {
     debt: t.pass + stretched(t.lease, t.rho),
     order,
     leaseLeft: t.lease - t.heartbeat - 2 * t.pass,
-    margin: marginOf(t, proof),
+    margin: marginOf(config, service),
     // The first answer may bring a memo of others; then the plan is written with one more claim (SPEC VL5).
     voice: 2 * assumed.witnessAnswer + assumed.arbitrationWindow + assumed.write + order,
   }
 }
 
-/** The gate closes with the lease, by the kernel's own hand. */
-function marginOf(t: Timings, proof: ServiceConfig["proof"]): number | undefined {
-  switch (proof.kind) {
+function marginOf({ nodes, timings }: ClusterConfig, service: ServiceConfig): number | undefined {
+  switch (service.proof.kind) {
     case "self-lease":
-      return stretched(proof.margin, t.rho)
+      return stretched(service.proof.margin, timings.rho)
+    case "watchdog":
+      return Math.max(
+        ...nodes.flatMap(({ id, watchdog }) =>
+          watchdog !== undefined && service.nodes.includes(id)
+            ? [resetSurelyAfter(watchdog.timeout, timings.rho)]
+            : [],
+        ),
+      )
+    // It closes with the lease, by the kernel's own hand.
     case "gate":
       return 0
     case "operator":
       return undefined
+    default:
+      return never(service.proof)
   }
 }
 

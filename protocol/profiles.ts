@@ -107,6 +107,8 @@ export const defaults = {
   mode: "automatic",
   /** Nothing is assumed to prove that an absent owner has stopped: a person says so. */
   proof: "operator",
+  /** The first one; the kernel's own name for it. */
+  watchdogDevice: "/dev/watchdog",
   /** 20 s, as the resource agents of other cluster managers assume for start and stop. */
   startTimeout: millis(20_000),
   stopTimeout: millis(20_000),

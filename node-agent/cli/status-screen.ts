@@ -43,6 +43,7 @@ function configurationLines({ status, host, age_ms }: StatusAnswer): readonly st
     ...host.realtime.map(realtimeLine),
     ...host.sockets.map(socketLine),
     ...gateLines(host.gate),
+    ...(host.watchdog === undefined ? [] : [watchdogLine(host.watchdog)]),
     ...(drops.length === 0 ? [] : [`dropped        ${drops.join(", ")}`]),
   ]
 }
@@ -69,6 +70,19 @@ function gateLines(gate: StatusAnswer["host"]["gate"]): readonly string[] {
     case "missing":
       return [`${lead}MISSING (${gate.reason}): services with proof "gate" cannot run here`]
   }
+}
+
+function watchdogLine(watchdog: NonNullable<StatusAnswer["host"]["watchdog"]>): string {
+  const { device, state, kind, identity, timeout_s, nowayout, caused_last_boot, reason } = watchdog
+  const words = [
+    `${device} ${state === "failed" ? "FAILED" : state}`,
+    ...(identity === "" ? [] : [`${identity} (${kind})`]),
+    ...(timeout_s === undefined ? [] : [`timeout ${timeout_s} s`]),
+    ...(nowayout ? ["nowayout: an orderly end resets the machine, too"] : []),
+    ...(caused_last_boot ? ["it caused the last boot"] : []),
+    ...(reason === "" ? [] : [reason]),
+  ]
+  return `watchdog       ${words.join(", ")}`
 }
 
 function witnessDetail({ witness }: NodeStatus): string {

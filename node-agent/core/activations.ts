@@ -20,6 +20,7 @@ import { order } from "./ring.ts"
 import type { Activation, Assignment, NodeState, ServiceRecord } from "./state.ts"
 import { log, report, type Turn, withEntry } from "./turn.ts"
 import { beginAct, endAct, updateView } from "./view.ts"
+import { isArmed } from "./watchdog.ts"
 
 /** Share of a ring lease that a deadline must grow by before the lease file is written again. */
 const leaseFileShare = 8
@@ -27,17 +28,20 @@ const leaseFileShare = 8
 export const nobodyToStart = "nobody to start it"
 /** The same: the service's proof is the gate, and this node has none. */
 export const noGate = "no gate here"
+/** The same: the service's proof is the watchdog, and this node's is not armed. */
+export const noWatchdog = "watchdog not armed"
 /** A failed stop is tried again. */
 const stopRetry = millis(5000)
 
 export function isUnable(reason: string): boolean {
-  return reason === nobodyToStart || reason === noGate
+  return reason === nobodyToStart || reason === noGate || reason === noWatchdog
 }
 
 /** Why this node cannot start the service; undefined: it can. */
 function inability(node: NodeState, name: ServiceName): string | undefined {
   const service = node.config.services.find((each) => each.name === name)
   if (service?.proof.kind === "gate" && node.gate !== "ready") return noGate
+  if (service?.proof.kind === "watchdog" && !isArmed(node)) return noWatchdog
   return node.control === "absent" ? nobodyToStart : undefined
 }
 

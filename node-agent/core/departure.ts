@@ -8,6 +8,7 @@ import { order } from "./ring.ts"
 import type { NodeState } from "./state.ts"
 import { log, type Turn } from "./turn.ts"
 import { beginAct } from "./view.ts"
+import { stopWatchdog } from "./watchdog.ts"
 
 /** Time for services to stop and the others to hear of it; then the node goes all the same. */
 const leaveTime = millis(30_000)
@@ -28,12 +29,12 @@ export function leave(turn: Turn): void {
     if (heard && node.leaveBy !== undefined && node.leaveBy > after(now, linger(node))) {
       node.leaveBy = after(now, linger(node))
     }
-    if (late || node.ring === undefined) exit(turn, "departed")
+    if (late || node.ring === undefined) exitStopped(turn, "departed")
     return
   }
   if (late) return exit(turn, "not everything was confirmed stopped in time")
   if (node.membership.kind !== "operational" || node.view === undefined) {
-    if (stopped) exit(turn, "departed without a ring")
+    if (stopped) exitStopped(turn, "departed without a ring")
     return
   }
   beginDeparting(turn)
@@ -63,6 +64,11 @@ function beginDeparting(turn: Turn): void {
   const { node } = turn
   if (node.view?.departing.includes(node.self.id) ?? true) return
   if (beginAct(node, "departing")) order(turn, { kind: "departing" })
+}
+
+function exitStopped(turn: Turn, reason: string): void {
+  stopWatchdog(turn)
+  exit(turn, reason)
 }
 
 function exit(turn: Turn, reason: string): void {

@@ -47,6 +47,12 @@ export type NodeEffect =
       readonly epoch: string
       readonly deadline: Instant | undefined
     }
+  /** Open the machine's watchdog and set its timeout; from then on it must be fed. */
+  | { readonly kind: "arm-watchdog" }
+  /** Once everything else of this step is done. */
+  | { readonly kind: "feed-watchdog" }
+  /** Stop it: nothing is left that it would have to end. */
+  | { readonly kind: "disarm-watchdog" }
   | { readonly kind: "answer-operator"; readonly request: number; readonly result: CommandResult }
   | { readonly kind: "log"; readonly level: LogLevel; readonly event: string; readonly fields: LogFields }
   /** The node has left: everything it ran is stopped. */

@@ -100,6 +100,9 @@ export type NodeEvent =
    * happened since.
    */
   | { readonly kind: "suspended"; readonly slept: Millis }
+  | { readonly kind: "watchdog-armed" }
+  /** It could not be armed, or a feed failed. */
+  | { readonly kind: "watchdog-failed"; readonly reason: string }
   /** SIGTERM: leave the ring gracefully. */
   | { readonly kind: "stop-requested" }
 

@@ -53,6 +53,7 @@ import { onSuspended } from "./suspend.ts"
 import { onToken, releaseDueToken } from "./token-visit.ts"
 import { log, type Turn, upcoming } from "./turn.ts"
 
+import { nextWatchdogWork, onWatchdogArmed, onWatchdogFailed, tendWatchdog } from "./watchdog.ts"
 import { nextWitnessWork, onPostFailed, onReply, tickWitness } from "./witness.ts"
 
 export function step(node: NodeState, event: NodeEvent, now: Instant): readonly NodeEffect[] {
@@ -110,6 +111,10 @@ function handle(turn: Turn, event: NodeEvent): void {
     }
     case "suspended":
       return onSuspended(turn, event.slept)
+    case "watchdog-armed":
+      return onWatchdogArmed(turn)
+    case "watchdog-failed":
+      return onWatchdogFailed(turn, event.reason)
     case "stop-requested":
       return leave(turn)
     default:
@@ -211,6 +216,7 @@ function advance(turn: Turn): void {
   relayEvents(turn)
   leaveWhenStopped(turn)
   callForToken(turn)
+  tendWatchdog(turn)
 }
 
 /** The incarnation is stored and nothing from before the start can still be acted upon: the node may join (SPEC L7). */
@@ -251,8 +257,9 @@ function leaveWhenStopped(turn: Turn): void {
 /** When `step` is to be called at the latest, if nothing happens before; undefined: never. */
 export function nextDeadline(node: NodeState): Instant | undefined {
   // Nothing is done before the raised incarnation is on the disk; `persisted` begins it.
-  if (node.durable.written === 0) return undefined
-  if (node.membership.kind === "booting") return earliest(node.membership.until, nextPeerWork(node))
+  if (node.durable.written === 0) return nextWatchdogWork(node)
+  if (node.membership.kind === "booting")
+    return earliest(node.membership.until, nextPeerWork(node), nextWatchdogWork(node))
   return earliest(
     node.membership.kind === "gather"
       ? earliest(
@@ -270,5 +277,6 @@ export function nextDeadline(node: NodeState): Instant | undefined {
     nextActivationWork(node),
     nextCommandWork(node),
     nextLeaveWork(node),
+    nextWatchdogWork(node),
   )
 }

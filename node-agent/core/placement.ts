@@ -2,7 +2,9 @@
  * What may start here, and on what proof (SPEC S). Pure: the coordinator asks for each service what is to be done now. A
  * takeover needs one proof for every absent node that may own the service; a service without proof is blocked and loud.
  */
-import type { ServiceConfig, TakeoverProof } from "../../protocol/cluster.ts"
+
+import { never } from "../../protocol/assert.ts"
+import type { ServiceConfig } from "../../protocol/cluster.ts"
 import {
   after,
   type Epoch,
@@ -13,6 +15,7 @@ import {
   type NodeId,
   stretched,
 } from "../../protocol/units.ts"
+import { resetSurelyAfter } from "../../protocol/watchdog.ts"
 import { isUnable } from "./activations.ts"
 import { moveOf } from "./mandate.ts"
 import { hasMandate, needsMandate } from "./rights.ts"
@@ -117,17 +120,39 @@ function proven(node: NodeState, situation: Situation, target: NodeId): Placemen
   const { service, now } = situation
   const suspects = nodesToProve(node, situation)
   if (suspects.length === 0) return { kind: "assign", node: target }
-  if (service.proof.kind !== "operator") {
-    const at = after(rightsOver(node, situation), marginOf(node, service.proof))
+  const margin = marginOf(node, service, suspects)
+  if (margin !== undefined) {
+    const at = after(rightsOver(node, situation), margin)
     return now >= at ? { kind: "assign", node: target } : { kind: "wait", node: target, at }
   }
   const open = suspects.filter((suspect) => !isConfirmed(node, situation, suspect))
   return open.length === 0 ? { kind: "assign", node: target } : { kind: "blocked", nodes: open }
 }
 
-/** The gate closes with the lease, by the kernel's own hand, and no later (SPEC G2). */
-function marginOf(node: NodeState, proof: Exclude<TakeoverProof, { kind: "operator" }>): Millis {
-  return proof.kind === "gate" ? millis(0) : stretched(proof.margin, node.config.timings.rho)
+/** How long after their rights were over the suspects surely no longer act; `undefined`: time proves nothing. */
+function marginOf(
+  node: NodeState,
+  { proof }: ServiceConfig,
+  suspects: readonly NodeId[],
+): Millis | undefined {
+  const { nodes, timings } = node.config
+  switch (proof.kind) {
+    case "self-lease":
+      return stretched(proof.margin, timings.rho)
+    case "watchdog": {
+      const timeouts = nodes.flatMap(({ id, watchdog }) =>
+        watchdog !== undefined && suspects.includes(id) ? [watchdog.timeout] : [],
+      )
+      return resetSurelyAfter(millis(Math.max(...timeouts)), timings.rho)
+    }
+    // It closes with the lease, by the kernel's own hand, and no later (SPEC G2).
+    case "gate":
+      return millis(0)
+    case "operator":
+      return undefined
+    default:
+      return never(proof)
+  }
 }
 
 /** The instant at which all deadlines of any old owner have passed. */

@@ -25,6 +25,7 @@ import { createRandom } from "./random.ts"
 import { createSessions } from "./session.ts"
 import type { NodeState } from "./state.ts"
 import { log, type Turn } from "./turn.ts"
+import { initialWatchdog } from "./watchdog.ts"
 
 export interface NodeOptions {
   readonly config: ClusterConfig
@@ -209,6 +210,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     wall: options.wall,
     control: "absent",
     gate: options.gate,
+    watchdog: initialWatchdog(self.watchdog, now),
     amnesiaUntil: undefined,
     pinLost: durable === undefined,
     leaving: "no",

@@ -34,6 +34,7 @@ import type { Join } from "./gather.ts"
 import type { Links } from "./link-state.ts"
 import type { Random } from "./random.ts"
 import type { Sessions } from "./session.ts"
+import type { WatchdogState } from "./watchdog.ts"
 
 export interface NodeState {
   readonly config: ClusterConfig
@@ -80,6 +81,7 @@ export interface NodeState {
   control: "absent" | "present"
   /** Does the kernel close floating addresses here when their lease ends (SPEC G)? `none`: there are none. */
   gate: "none" | "ready" | "missing"
+  watchdog: WatchdogState
   /** Until then this node's vote counts for no pledge: its record was lost (SPEC M9). */
   amnesiaUntil: Instant | undefined
   /** The record was lost and nobody has told the pin yet: no witness is believed (SPEC W6). */

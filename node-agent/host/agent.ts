@@ -29,6 +29,7 @@ import { type StateLoad, StateWriter } from "./state-file.ts"
 import { machineClocks, SuspendWatch } from "./suspend-watch.ts"
 import { readBootId, Tracer } from "./trace.ts"
 import { Udp } from "./udp.ts"
+import { Watchdog } from "./watchdog.ts"
 
 export interface AgentOptions {
   readonly config: ClusterConfig
@@ -89,6 +90,7 @@ class Agent {
   readonly #suspendWatch: SuspendWatch
   readonly #tracer = new Tracer()
   readonly #gate: Gate
+  readonly #watchdog: Watchdog | undefined
   readonly #firstEffects: readonly NodeEffect[]
   #health = unknownHealth
   #nextHealth: Instant
@@ -96,6 +98,8 @@ class Agent {
   #latenessWorst = 0
   #latenessLast = 0
   #stopping = false
+  #feedDue = false
+  #disarmed: Promise<void> | undefined
 
   constructor(options: AgentOptions, ended: (reason: string) => void) {
     this.#options = options
@@ -145,6 +149,7 @@ class Agent {
       monotonicNow(),
     )
     this.#node = node
+    this.#watchdog = this.#createWatchdog()
     this.#firstEffects = effects
     this.#loop = this.#createLoop()
   }
@@ -167,6 +172,18 @@ class Agent {
     if (this.#options.traceFile !== undefined)
       this.#trace([this.#tracer.startLine(this.#node, readBootId(), wallNow(), monotonicNow())])
     this.#loop.start(this.#firstEffects)
+  }
+
+  #createWatchdog(): Watchdog | undefined {
+    const declared = this.#node.self.watchdog
+    if (declared === undefined) return undefined
+    return new Watchdog({
+      native: this.#options.native,
+      device: declared.device,
+      timeoutSeconds: declared.timeout / 1000,
+      armed: () => this.#deliver({ kind: "watchdog-armed" }),
+      failed: (reason) => this.#deliver({ kind: "watchdog-failed", reason }),
+    })
   }
 
   #createControl(): ControlLink {
@@ -231,6 +248,15 @@ class Agent {
       case "fence-node":
         this.#control.effect(effect)
         break
+      case "arm-watchdog":
+        this.#watchdog?.arm()
+        break
+      case "feed-watchdog":
+        this.#feedDue = true
+        break
+      case "disarm-watchdog":
+        this.#disarmed = this.#watchdog?.disarm()
+        break
       case "answer-operator":
         this.#control.answer({ kind: "answer", request: effect.request, result: effect.result })
         break
@@ -247,6 +273,7 @@ class Agent {
 
   #completed(event: NodeEvent, effects: readonly NodeEffect[], at: Instant): void {
     this.#gate.write()
+    this.#feedIfDue()
     if (effects.some(isNotable)) this.#statusSoon(at)
     if (this.#options.traceFile === undefined) return
     this.#trace(this.#tracer.stepLines(this.#node, event, effects, at))
@@ -254,6 +281,13 @@ class Agent {
 
   #trace(lines: readonly string[]): void {
     for (const line of lines) this.#control.report({ kind: "trace", line })
+  }
+
+  /** The last step of a cycle that was completed. */
+  #feedIfDue(): void {
+    if (!this.#feedDue) return
+    this.#feedDue = false
+    this.#watchdog?.feed()
   }
 
   #keepHouse(now: Instant): void {
@@ -300,6 +334,7 @@ class Agent {
       foreign_datagrams: foreign,
       links_reopened: reopened,
       sockets: this.#udp.sockets,
+      watchdog: this.#watchdog?.report,
       dropped_lines: this.#control.droppedLines,
       control_starts: this.#control.starts,
       gate: this.#gate.state,
@@ -324,6 +359,7 @@ class Agent {
     this.#log("info", "agent-ending", { reason })
     this.#loop.stop()
     this.#udp.close()
+    await this.#disarmed
     await this.#control.finish(controlPatience)
     this.#gate.close()
     this.#ended(reason)

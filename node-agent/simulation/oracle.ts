@@ -213,11 +213,12 @@ export class Oracle {
     this.#checkProof(host, service, lease.until, now)
   }
 
-  /** A service was started: what only an operator's word can end must not run elsewhere. */
+  /** A service was started: what nothing but an operator or a reset ends must not run elsewhere. */
   started(host: Host, service: ServiceName, now: number): void {
     const lease = host.leases.get(service)
     if (lease !== undefined && lease.until > now) this.#checkLease(host, service, now)
-    if (host.config.services.find((each) => each.name === service)?.proof.kind !== "operator") return
+    const proof = host.config.services.find((each) => each.name === service)?.proof.kind
+    if (proof !== "operator" && proof !== "watchdog") return
     for (const other of this.#hosts.values()) {
       if (other !== host && other.running.has(service))
         this.#violated(now, "I1", `${service} runs on node ${host.id} and on node ${other.id}`)

@@ -19,6 +19,7 @@ import { createHost, foundServices, type Host, localTime, trueTime, wakeClock } 
 import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
 import { isActive, WorldServices } from "./services.ts"
+import { WorldWatchdogs } from "./watchdog.ts"
 import { WorldWitness } from "./witness.ts"
 
 export type { WorldOptions } from "./options.ts"
@@ -47,6 +48,7 @@ export class World {
   readonly hosts: ReadonlyMap<NodeId, Host>
   readonly witness: WorldWitness
   readonly services: WorldServices
+  readonly watchdogs: WorldWatchdogs
   readonly log: LogLine[] = []
   readonly answers: Answer[] = []
   now = 0
@@ -82,6 +84,13 @@ export class World {
     ])
     this.hosts = new Map(hosts)
     this.#oracle = new Oracle(this.hosts)
+    this.watchdogs = new WorldWatchdogs({
+      now: () => this.now,
+      at: (delay, run) => this.#at(delay, run),
+      after: (host, delay, run) => this.#after(host, delay, run),
+      tell: (id, event) => this.event(id, event),
+      powerOff: (host) => this.powerOff(host.id),
+    })
     this.services = new WorldServices(
       {
         now: () => this.now,
@@ -162,6 +171,7 @@ export class World {
     for (const id of ids) {
       this.host(id).running.clear()
       this.host(id).leases.clear()
+      this.watchdogs.off(this.host(id))
     }
   }
 
@@ -169,6 +179,7 @@ export class World {
     host.node = undefined
     host.life += 1
     host.diskFreeAt = this.now
+    this.watchdogs.closed(host)
     this.#oracle.ended(host, false)
   }
 
@@ -349,6 +360,11 @@ export class World {
         break
       case "fence-node":
         this.#fence(host, effect)
+        break
+      case "arm-watchdog":
+      case "feed-watchdog":
+      case "disarm-watchdog":
+        this.watchdogs.carryOut(host, effect)
         break
       case "answer-operator":
         this.answers.push(effect)

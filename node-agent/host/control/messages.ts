@@ -11,6 +11,7 @@ import type { NodeStatus } from "../../core/status.ts"
 import type { GateState } from "../gate.ts"
 import type { RealtimeItem } from "../realtime.ts"
 import type { SocketReport } from "../udp.ts"
+import type { WatchdogReport } from "../watchdog.ts"
 
 /** What the control process must know to begin; always the first line it gets. */
 export interface ControlSetup {
@@ -71,6 +72,8 @@ export interface HostStatus {
   readonly foreign_datagrams: number
   readonly links_reopened: number
   readonly sockets: readonly SocketReport[]
+  /** `undefined`: this node declares none. */
+  readonly watchdog: WatchdogReport | undefined
   /** Lines (log, status, trace) that the control process was too slow for. */
   readonly dropped_lines: number
   /** How often the control process was started. */

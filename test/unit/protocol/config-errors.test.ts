@@ -193,6 +193,17 @@ const meanings: readonly Refusal[] = [
     value: 50,
     message: 'found beside proof = "operator", expected only beside proof = "self-lease"',
   },
+  {
+    path: ["service", 0, "proof"],
+    value: "watchdog",
+    message: 'found "watchdog", but of its nodes these declare no watchdog: n1, n2, n3, n4',
+  },
+  {
+    path: ["node", 0, "watchdog"],
+    value: { timeout_s: 2, seconds: 2 },
+    at: ["node", 0, "watchdog", "seconds"],
+    message: "unknown key, expected one of device, timeout_s",
+  },
 ]
 
 describe.each([

@@ -146,7 +146,19 @@ const shapes: readonly Refusal[] = [
   {
     path: ["service", 0, "proof"],
     value: "none",
-    message: 'found "none", expected "self-lease" or "gate" or "operator"',
+    message: 'found "none", expected "self-lease" or "gate" or "watchdog" or "operator"',
+  },
+  {
+    path: ["node", 0, "watchdog"],
+    value: {},
+    at: ["node", 0, "watchdog", "timeout_s"],
+    message: "missing, expected a whole number from 2 to 600",
+  },
+  {
+    path: ["node", 0, "watchdog"],
+    value: { timeout_s: 5, device: "watchdog0" },
+    at: ["node", 0, "watchdog", "device"],
+    message: 'found "watchdog0", expected a watchdog\'s device, as /dev/watchdog0',
   },
   { path: ["service", 0, "nodes"], value: [], message: "found 0, expected 1 to 64 names of nodes" },
   {

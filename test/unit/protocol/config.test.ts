@@ -151,6 +151,22 @@ describe("[C9] completed", () => {
     expect(config.services[0]?.nodes).toEqual([2, 1])
   })
 
+  test("a watchdog for each node of a service that counts on it", () => {
+    const nodes = [1, 2].map((id) => node(id, "north", { watchdog: { timeout_s: 4 + id } }))
+    const plain = { ...oneSite(2), node: nodes, service: [service("s", { proof: "watchdog" })] }
+    const config = accepted(parse(plain))
+    expect(config.nodes.map(({ watchdog }) => watchdog)).toEqual([
+      { device: "/dev/watchdog", timeout: 5_000 },
+      { device: "/dev/watchdog", timeout: 6_000 },
+    ])
+    expect(config.services[0]?.proof).toEqual({ kind: "watchdog" })
+    const relaxed = parse({ ...plain, profile: "relaxed" })
+    expect(relaxed).toMatchObject({
+      kind: "error",
+      error: [{ message: "[WD1] timeout_s * 1000 >= 3 * lease_ms: 5000 >= 3 * 2000 is false" }],
+    })
+  })
+
   test("a self-lease with its margin, a site's own way to the witness, variables", () => {
     const plain = withValue(twoSites(), ["site", 0, "witness_url"], "https://proxy.example.net/to/witness/")
     const resource = withValue(plain, ["service", 0, "resource", 0, "environment"], {
