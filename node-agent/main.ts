@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   fence: async () => (await import("./cli/fence.ts")).fence,
   witness: async () => (await import("./cli/witness.ts")).witness,
   alerts: async () => (await import("./cli/alerts.ts")).alerts,
+  blackbox: async () => (await import("./cli/blackbox.ts")).blackbox,
   version: async () => (await import("./cli/version.ts")).version,
 }
 

@@ -16,7 +16,15 @@ export async function fetchStatus(runtimeDirectory: string): Promise<StatusAnswe
 
 /** Prints the core's answer; 0: done, 1: refused or not answered. */
 export async function commandAgent(runtimeDirectory: string, command: OperatorCommand): Promise<number> {
-  const { status, body } = await ask(runtimeDirectory, "POST", "/v1/commands", JSON.stringify(command))
+  return outcome(await ask(runtimeDirectory, "POST", "/v1/commands", JSON.stringify(command)))
+}
+
+/** Prints where the agent's record now is. */
+export async function keepRecord(runtimeDirectory: string): Promise<number> {
+  return outcome(await ask(runtimeDirectory, "POST", "/v1/blackbox", ""))
+}
+
+function outcome({ status, body }: Answer): number {
   if (status !== 200) throw new CommandFailure(exitStatus.failed, errorOf(body))
   const result: CommandResult = JSON.parse(body)
   if (result.kind === "refused") {

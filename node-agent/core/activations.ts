@@ -146,8 +146,14 @@ export function giveUp(turn: Turn, activation: Activation, reason: string): void
     reason,
     ended: epoch ?? activation.ended,
   })
-  if (phase === "stopped") updateActivation(node, service, { epoch: undefined })
-  else stop(turn, service, reason)
+  if (phase === "stopped") {
+    updateActivation(node, service, { epoch: undefined })
+    return
+  }
+  // Not by anybody's order: what led to it is worth keeping.
+  if (reason === "lapsed" || !hasVoice(node, turn.now))
+    turn.effects.push({ kind: "keep-record", reason: "right-lost" })
+  stop(turn, service, reason)
 }
 
 function stop(turn: Turn, service: ServiceName, reason: string): void {

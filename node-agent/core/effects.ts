@@ -53,6 +53,8 @@ export type NodeEffect =
   | { readonly kind: "feed-watchdog" }
   /** Stop it: nothing is left that it would have to end. */
   | { readonly kind: "disarm-watchdog" }
+  /** A right was lost: what led to it is to be kept. */
+  | { readonly kind: "keep-record"; readonly reason: string }
   | { readonly kind: "answer-operator"; readonly request: number; readonly result: CommandResult }
   | { readonly kind: "log"; readonly level: LogLevel; readonly event: string; readonly fields: LogFields }
   /** The node has left: everything it ran is stopped. */

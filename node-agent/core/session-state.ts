@@ -79,6 +79,18 @@ export function newSession(value: Incarnation, nonce: Uint8Array): Session {
   }
 }
 
+/** What is remembered, without the keys and what makes them: they are derived again when they are needed. */
+export function withoutKeys(sessions: Sessions): Omit<Sessions, "cryptography"> {
+  const { cryptography: _, ...rest } = sessions
+  const bare = (session: Session | undefined) =>
+    session === undefined ? undefined : { ...session, keys: new Map() }
+  const peers = [...sessions.peers].map(([id, peer]): [NodeId, Peer] => [
+    id,
+    { ...peer, helloKeys: new Map(), proven: bare(peer.proven), heard: bare(peer.heard) },
+  ])
+  return { ...rest, peers: new Map(peers) }
+}
+
 export function configuredPeer(sessions: Sessions, id: NodeId): Peer | undefined {
   const peer = sessions.peers.get(id)
   return peer?.configured === true ? peer : undefined

@@ -32,6 +32,7 @@ export function onSuspended(turn: Turn, slept: Millis): void {
     node.self.name,
     `the machine was suspended for ${Math.round(slept)} ms: all rights revoked`,
   )
+  turn.effects.push({ kind: "keep-record", reason: "suspended" })
   // The ring lease ends with the ring, which others have left long ago if it took long.
   enterGather(turn, "suspended", undefined)
 }

@@ -46,8 +46,10 @@ function feedIfAllowed(turn: Turn, watchdog: WatchdogState & { readonly kind: "a
   const nextFeed = after(now, millis(watchdog.timeout / feedsPerTimeout))
   node.watchdog = { ...watchdog, nextFeed, hungry }
   if (!hungry) turn.effects.push({ kind: "feed-watchdog" })
-  else if (!watchdog.hungry)
+  else if (!watchdog.hungry) {
     report(turn, "critical", "watchdog-hungry", lawless, "not stopped, and no right to run it")
+    turn.effects.push({ kind: "keep-record", reason: "watchdog-hungry" })
+  }
 }
 
 /** A service that the watchdog is to end, is not known to be stopped, and has no right to run. */

@@ -20,6 +20,8 @@ import type { HealthSample, HostStatus, LogLine } from "./control/messages.ts"
 import { ControlLink } from "./control-link.ts"
 import { ownProgram, spawnControl } from "./control-process.ts"
 import { createCryptography, type RingKey } from "./cryptography.ts"
+import { FlightFiles } from "./flight-files.ts"
+import { FlightRecorder } from "./flight-recorder.ts"
 import { Gate } from "./gate.ts"
 import { closeLeases, LeaseFiles } from "./lease-file.ts"
 import type { Native } from "./native.ts"
@@ -88,6 +90,8 @@ class Agent {
   readonly #state: StateWriter
   readonly #leases: LeaseFiles
   readonly #suspendWatch: SuspendWatch
+  readonly #recorder = new FlightRecorder()
+  readonly #flights: FlightFiles
   readonly #tracer = new Tracer()
   readonly #gate: Gate
   readonly #watchdog: Watchdog | undefined
@@ -139,7 +143,7 @@ class Agent {
         config: options.config,
         self: options.self,
         durable: options.state.kind === "ok" ? options.state.state : undefined,
-        cryptography: createCryptography(options.ringKeys),
+        cryptography: this.#recorder.listening(createCryptography(options.ringKeys)),
         ringKeys: options.ringKeys.map((key) => key.id),
         sessionNonce: randomBytes(16),
         seed: randomBytes(4).readUInt32LE(),
@@ -149,6 +153,11 @@ class Agent {
       monotonicNow(),
     )
     this.#node = node
+    this.#recorder.begin(node)
+    this.#flights = new FlightFiles(options.stateDirectory, this.#recorder, {
+      cluster: options.config.name,
+      node: node.self.name,
+    })
     this.#watchdog = this.#createWatchdog()
     this.#firstEffects = effects
     this.#loop = this.#createLoop()
@@ -194,6 +203,7 @@ class Agent {
       setup: { config, self, runtimeDirectory, nodeKeyFile, logLevel, traceFile },
       now: monotonicNow,
       event: (event) => this.#deliver(event),
+      keepRecord: (request) => void this.#answerWithRecord(request),
       command: (request, command) => this.#deliver({ kind: "operator-commanded", request, command }),
       health: (sample) => {
         this.#health = sample
@@ -260,6 +270,9 @@ class Agent {
       case "answer-operator":
         this.#control.answer({ kind: "answer", request: effect.request, result: effect.result })
         break
+      case "keep-record":
+        void this.#keepRecord(effect.reason)
+        break
       case "log":
         this.#log(effect.level, effect.event, effect.fields)
         break
@@ -273,6 +286,7 @@ class Agent {
 
   #completed(event: NodeEvent, effects: readonly NodeEffect[], at: Instant): void {
     this.#gate.write()
+    this.#recorder.record(this.#node, event, effects, at)
     this.#feedIfDue()
     if (effects.some(isNotable)) this.#statusSoon(at)
     if (this.#options.traceFile === undefined) return
@@ -281,6 +295,31 @@ class Agent {
 
   #trace(lines: readonly string[]): void {
     for (const line of lines) this.#control.report({ kind: "trace", line })
+  }
+
+  async #keepRecord(reason: string): Promise<void> {
+    // After the step that asked for it, which is then in it.
+    await Promise.resolve()
+    try {
+      const path = await this.#flights.keepAfter(reason)
+      if (path !== undefined) this.#log("info", "record-kept", { path, reason })
+    } catch (cause) {
+      this.#log("error", "record-failed", { reason: cause instanceof Error ? cause.message : String(cause) })
+    }
+  }
+
+  async #answerWithRecord(request: number): Promise<void> {
+    try {
+      const path = await this.#flights.keep("asked")
+      this.#control.answer({ kind: "answer", request, result: { kind: "done", message: path } })
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause)
+      this.#control.answer({
+        kind: "answer",
+        request,
+        result: { kind: "refused", reason: "not-written", message },
+      })
+    }
   }
 
   /** The last step of a cycle that was completed. */
@@ -374,6 +413,11 @@ class Agent {
       event: "agent-broken",
       fields: { reason },
     })
+    try {
+      this.#flights.keepAtOnce("broken")
+    } catch {
+      // The disk, or the recorder itself, is what is broken: the reason was logged above.
+    }
     process.exit(exitBroken)
   }
 

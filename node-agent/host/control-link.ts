@@ -41,6 +41,7 @@ export interface ControlLinkOptions {
   readonly now: () => Instant
   readonly event: (event: NodeEvent) => void
   readonly command: (request: number, command: OperatorCommand) => void
+  readonly keepRecord: (request: number) => void
   readonly health: (sample: HealthSample) => void
   /** The last resort for log lines when there is no control process at the end. */
   readonly stderr: (line: LogLine) => void
@@ -173,6 +174,9 @@ export class ControlLink {
         break
       case "command":
         this.#options.command(message.request, message.command)
+        break
+      case "keep-record":
+        this.#options.keepRecord(message.request)
         break
       case "pong":
         if (message.id === this.#pinged?.id) this.#pinged = undefined

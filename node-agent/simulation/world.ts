@@ -366,6 +366,8 @@ export class World {
       case "disarm-watchdog":
         this.watchdogs.carryOut(host, effect)
         break
+      case "keep-record":
+        break
       case "answer-operator":
         this.answers.push(effect)
         break

@@ -81,7 +81,10 @@ class Control {
       log: this.#log,
       emit: (event) => send({ kind: "event", event }),
     })
-    this.#api = new LocalApi((request, command) => send({ kind: "command", request, command }))
+    this.#api = new LocalApi(
+      (request, command) => send({ kind: "command", request, command }),
+      (request) => send({ kind: "keep-record", request }),
+    )
   }
 
   /** Says what runs, after every start and stop that a former control process left behind has ended. */

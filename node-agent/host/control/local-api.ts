@@ -33,12 +33,17 @@ const commandsMax = 16
 export class LocalApi {
   readonly #server: Server
   readonly #command: (request: number, command: OperatorCommand) => void
+  readonly #keepRecord: (request: number) => void
   readonly #waiting = new Map<number, (result: CommandResult) => void>()
   #status: StatusReport | undefined
   #requests = 0
 
-  constructor(command: (request: number, command: OperatorCommand) => void) {
+  constructor(
+    command: (request: number, command: OperatorCommand) => void,
+    keepRecord: (request: number) => void,
+  ) {
     this.#command = command
+    this.#keepRecord = keepRecord
     this.#server = http.createServer((request, response) => void this.#serve(request, response))
   }
 
@@ -73,6 +78,7 @@ export class LocalApi {
     const route = `${request.method} ${request.url}`
     if (route === "GET /v1/status") this.#answerStatus(response)
     else if (route === "POST /v1/commands") await this.#answerCommand(request, response)
+    else if (route === "POST /v1/blackbox") await this.#answerWith(response, this.#keepRecord)
     else answer(response, 404, { error: "no such resource" })
   }
 
@@ -92,16 +98,20 @@ export class LocalApi {
       answer(response, 400, { error: "not a command" })
       return
     }
+    await this.#answerWith(response, (number) => this.#command(number, command))
+  }
+
+  async #answerWith(response: ServerResponse, ask: (request: number) => void): Promise<void> {
     if (this.#waiting.size >= commandsMax) {
       answer(response, 429, { error: "too many commands wait for their answer" })
       return
     }
-    const result = await this.#run(command)
+    const result = await this.#run(ask)
     if (result === undefined) answer(response, 504, { error: "no answer; the command may still take effect" })
     else answer(response, 200, result)
   }
 
-  async #run(command: OperatorCommand): Promise<CommandResult | undefined> {
+  async #run(ask: (request: number) => void): Promise<CommandResult | undefined> {
     this.#requests += 1
     const request = this.#requests
     const result = await new Promise<CommandResult | undefined>((resolve) => {
@@ -110,7 +120,7 @@ export class LocalApi {
         clearTimeout(timer)
         resolve(given)
       })
-      this.#command(request, command)
+      ask(request)
     })
     this.#waiting.delete(request)
     return result

@@ -114,4 +114,6 @@ export type FromControl =
   | { readonly kind: "event"; readonly event: ControlEvent }
   | { readonly kind: "health"; readonly sample: HealthSample }
   | { readonly kind: "command"; readonly request: number; readonly command: OperatorCommand }
+  /** Keep a flight record now; answered with its path. */
+  | { readonly kind: "keep-record"; readonly request: number }
   | { readonly kind: "pong"; readonly id: number }

@@ -208,6 +208,7 @@ function linked() {
     now: clock.now,
     event: (event) => events.push(event),
     command: () => undefined,
+    keepRecord: () => undefined,
     health: () => undefined,
     stderr: () => undefined,
     log: () => undefined,
