@@ -81,6 +81,11 @@ esac
 say FAULT "$VM_fault"
 case $VM_fault in
   panic) echo c >/proc/sysrq-trigger ;;
+  suspend)
+    echo +8 >/sys/class/rtc/rtc0/wakealarm
+    echo mem >/sys/power/state
+    say awake
+    ;;
   leave)
     wait $AGENT
     say left $? "$(watchdog state)"

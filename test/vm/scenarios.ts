@@ -1,7 +1,17 @@
 /** What is broken in the virtual machine, and what must come of it. */
 export interface Scenario {
   readonly watchdog: "i6300esb" | "softdog"
-  readonly fault: "stop" | "kill" | "kill-all" | "block" | "panic" | "leave" | "stop-kill" | "revive" | "busy"
+  readonly fault:
+    | "stop"
+    | "kill"
+    | "kill-all"
+    | "block"
+    | "panic"
+    | "leave"
+    | "stop-kill"
+    | "revive"
+    | "busy"
+    | "suspend"
   readonly nowayout?: boolean
   /** Instead of `timeoutSeconds`. */
   readonly timeout?: number
@@ -61,6 +71,12 @@ export const scenarios: readonly Scenario[] = [
     timeout: 40,
     expected: "unharmed",
     why: "killed and started again in time",
+  },
+  {
+    watchdog: "i6300esb",
+    fault: "suspend",
+    expected: "unharmed",
+    why: "the machine is suspended for eight seconds",
   },
   { watchdog: "i6300esb", fault: "busy", expected: "unharmed", why: "another program has the device" },
   { watchdog: "softdog", fault: "stop", expected: "reset", between: soon, why: "the agent stands still" },

@@ -22,6 +22,10 @@ export function judge(scenario: Scenario, { kind, after, byHardware, lines }: Ou
     ],
     [fault !== "busy" || says(/FAILED.*EBUSY/), "status does not say that the device is taken"],
     [fault !== "busy" || !says(/service-started/), "the service was started without its proof"],
+    [
+      fault !== "suspend" || says(/log .*all rights revoked/),
+      "the agent did not find out that it was suspended",
+    ],
     [fault !== "leave" || says(/left 0/), "the agent did not leave in order"],
     [fault !== "leave" || expected === "reset" || says(/left 0 inactive/), "the device was not stopped"],
   ]
