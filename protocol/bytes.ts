@@ -125,14 +125,19 @@ export class ByteReader {
   }
 }
 
+/** Most of what is written is short: the rest of the capacity is taken when it is needed. */
+const firstBytes = 256
+
 export class ByteWriter {
-  readonly #bytes: Uint8Array
-  readonly #view: DataView
+  readonly #capacity: number
+  #bytes: Uint8Array
+  #view: DataView
   #at = 0
 
   /** `capacity`: the most that will ever be written; more is a broken invariant. */
   constructor(capacity: number) {
-    this.#bytes = new Uint8Array(capacity)
+    this.#capacity = capacity
+    this.#bytes = new Uint8Array(Math.min(capacity, firstBytes))
     this.#view = new DataView(this.#bytes.buffer)
   }
 
@@ -142,22 +147,26 @@ export class ByteWriter {
 
   u8(value: number): void {
     assertInteger(value, 0, 0xff)
-    this.#view.setUint8(this.#advance(1), value)
+    const start = this.#advance(1)
+    this.#view.setUint8(start, value)
   }
 
   u16(value: number): void {
     assertInteger(value, 0, u16Max)
-    this.#view.setUint16(this.#advance(2), value)
+    const start = this.#advance(2)
+    this.#view.setUint16(start, value)
   }
 
   u32(value: number): void {
     assertInteger(value, 0, u32Max)
-    this.#view.setUint32(this.#advance(4), value)
+    const start = this.#advance(4)
+    this.#view.setUint32(start, value)
   }
 
   i32(value: number): void {
     assertInteger(value, -0x8000_0000, 0x7fff_ffff)
-    this.#view.setInt32(this.#advance(4), value)
+    const start = this.#advance(4)
+    this.#view.setInt32(start, value)
   }
 
   u48(value: number): void {
@@ -167,7 +176,8 @@ export class ByteWriter {
   }
 
   bytes(value: Uint8Array): void {
-    this.#bytes.set(value, this.#advance(value.length))
+    const start = this.#advance(value.length)
+    this.#bytes.set(value, start)
   }
 
   ascii(text: string): void {
@@ -186,9 +196,17 @@ export class ByteWriter {
 
   #advance(length: number): number {
     const start = this.#at
-    assert(length <= this.#bytes.length - start, "what is written fits the capacity")
+    assert(length <= this.#capacity - start, "what is written fits the capacity")
     this.#at = start + length
+    if (this.#at > this.#bytes.length) this.#growTo(this.#at)
     return start
+  }
+
+  #growTo(length: number): void {
+    const grown = new Uint8Array(Math.min(this.#capacity, Math.max(length, 2 * this.#bytes.length)))
+    grown.set(this.#bytes)
+    this.#bytes = grown
+    this.#view = new DataView(grown.buffer)
   }
 }
 

@@ -12,7 +12,7 @@ import type { Message } from "./messages.ts"
 import type { Report } from "./report.ts"
 import type { NodeState, Pledge, TicketState } from "./state.ts"
 import { learnVote } from "./token-entries.ts"
-import { log, persist, type Turn, withEntry } from "./turn.ts"
+import { log, persist, report, type Turn, withEntry } from "./turn.ts"
 
 type PledgeMessage = Message & { readonly kind: "pledge" }
 
@@ -81,7 +81,10 @@ export function afterPledge(turn: Turn, origin: NodeId, message: PledgeMessage):
   }
   // The others go by the number alone: the origin's clock has judged, and theirs may be a little behind.
   notePledge(turn, message)
-  if (site !== node.self.site) updateTicket(node, ticket, (state) => abandoned(state, now))
+  if (site !== node.self.site) {
+    tellGivenAway(turn, before)
+    updateTicket(node, ticket, (state) => abandoned(state, now))
+  }
   if (!mine) return
   updateTicket(node, ticket, (state) => (state.ordering?.number === number ? { ordering: undefined } : {}))
   if (request.node === node.self.id)
@@ -123,6 +126,8 @@ function notePledge(turn: Turn, message: PledgeMessage): void {
 export function afterUnpledge(turn: Turn, message: Message & { readonly kind: "unpledge" }): void {
   const { node, now } = turn
   const { ticket, site, epoch: at, stopped } = message
+  const before = node.tickets.get(ticket)
+  if (site === node.self.site && (before?.epoch ?? 0) <= at) tellGivenAway(turn, before)
   updateTicket(node, ticket, (state) => {
     const own = site === node.self.site
     const released = stopped ? epoch(Math.max(state.releasedEpoch, at)) : state.releasedEpoch
@@ -185,6 +190,13 @@ export function adoptPledge(
 
 function maxEpoch(a: Epoch, b: Epoch): Epoch {
   return a > b ? a : b
+}
+
+/** A mandate that ends before its time, by order or by a vote for another site, is an event like any other. */
+function tellGivenAway(turn: Turn, state: TicketState | undefined): void {
+  const { node } = turn
+  if (state?.gainedAt === undefined || node.view?.coordinator !== node.self.id) return
+  report(turn, "info", "mandate-released", `${state.ticket}/${node.self.site}`, `epoch ${state.epoch}`)
 }
 
 /** What is left of a mandate that was given up. */

@@ -35,10 +35,21 @@ export interface Host {
   disk: DurableState | undefined
   /** When the writes ordered so far are on the disk. */
   diskFreeAt: number
-  readonly rate: number
+  diskFull: boolean
+  /** The latest write ordered. */
+  ordered: number
+  rate: number
   offset: number
   /** When it was suspended: its clock stands still. */
   suspendedAt: number | undefined
+  /** Its whole guest stood still and nothing told it: until then it may act on what was left of its rights (SPEC, out of scope). */
+  exposedUntil: number
+  /** What its wall clock is off by. */
+  wallOffset: number
+  /** How long the process is stopped between its next decision about a lease file and the writing of it; 0: not. */
+  stall: number
+  /** What it then had left to do. */
+  unfinished: (() => void) | undefined
   wakeAt: number
   lastWake: number
   /** Wake-ups in quick succession: a deadline that stays in the past would spin a real host. */
@@ -65,9 +76,15 @@ export function createHost(config: ClusterConfig, id: NodeId, rateError: number,
     life: 0,
     disk: freshState(config, id),
     diskFreeAt: 0,
+    diskFull: false,
+    ordered: 0,
     rate: 1 + rateError * (2 * draw(random) - 1),
     offset: 1000 + 1_000_000 * draw(random),
     suspendedAt: undefined,
+    exposedUntil: 0,
+    wallOffset: 0,
+    stall: 0,
+    unfinished: undefined,
     wakeAt: Number.POSITIVE_INFINITY,
     lastWake: 0,
     wakes: 0,
@@ -98,6 +115,18 @@ export function wakeClock(host: Host, now: number): number {
   for (const [service, lease] of host.leases)
     host.leases.set(service, { ...lease, from: now, until: lease.until + slept })
   return slept
+}
+
+/**
+ * How long a guest that stood still may act on old rights: L, where its site's own majority is all that it needs, else
+ * what the longest lease of others has left. It tells those to the members of its next view.
+ */
+export function exposure({ node, config }: Host): number {
+  const { lease, voiceTtl, mandateTtl, rho } = config.timings
+  // Without an agent nothing is handed on: only the lease file is there.
+  const alone =
+    node === undefined || (config.sites.length === 1 && node.view?.standing.kind === "majority-alone")
+  return (alone ? lease : Math.max(lease, voiceTtl, mandateTtl)) / (1 - rho)
 }
 
 /** What the process that runs services finds when it looks. */

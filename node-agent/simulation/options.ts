@@ -18,6 +18,10 @@ export interface WorldOptions {
   readonly loss?: number
   /** How far clock rates may be off; rho of the configuration unless a test wants to see it broken. */
   readonly rateError?: number
+  /** How often each node measures itself and its wall clock; 0: never. */
+  readonly healthEvery?: number
+  /** Gets a line for each step. */
+  readonly trace?: ((line: string) => void) | undefined
 }
 
 export const worldDefaults = {
@@ -31,4 +35,6 @@ export const worldDefaults = {
   netJitter: 0.2,
   jitter: 0,
   loss: 0,
+  healthEvery: 0,
+  trace: undefined,
 }

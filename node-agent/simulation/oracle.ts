@@ -10,14 +10,22 @@
  * - I3: epochs of successive activations never fall, and one epoch is never used by two nodes.
  * - I4: members of a view that have delivered the same messages have the same state.
  * - Durable numbers and ring sequences never fall; a ring has one set of members.
- * - No deadline beyond its proof: every member has handled the token since (L3), the claim was first sent since (W2).
+ * - No deadline beyond its proof: every member has handled the token since (L3), the claim was first sent since (W2), a
+ *   site's vote is bound at one of its nodes at least as long (M3). No lease file beyond a live right (S1).
+ * - What people must hear of leaves an event (A1).
+ *
+ * A guest that stood still without knowing may for a stated time act on what it had left (SPEC, out of scope): such a
+ * machine is passed over until that time is over, and not a moment longer.
  */
 
 import type { LeaseAnswer } from "../../protocol/lease.ts"
 import { type Instant, type RingId, ringKey, type ServiceName } from "../../protocol/units.ts"
-import { mandateUntil, needsMandate, voiceUntil } from "../core/rights.ts"
+import { mandateUntil, needsMandate, serviceUntil, voiceUntil } from "../core/rights.ts"
 import type { NodeState, OrderedState } from "../core/state.ts"
 import { type Host, trueTime } from "./machine.ts"
+
+/** Documents that an answer may still name. */
+const postedMax = 2000
 
 /** One is enough; the rest mostly repeats it. */
 const violationsMax = 10
@@ -30,7 +38,18 @@ interface Right {
 
 type Granted = LeaseAnswer & { readonly kind: "granted" | "renewed" | "repeated" }
 
+/** What changes of a node's state people must hear of, as the oracle saw it last. */
+interface Audible {
+  readonly events: number
+  readonly quarantine: string | undefined
+  readonly failed: number
+  /** As coordinator only: the others leave it to that one. */
+  readonly told: string | undefined
+}
+
 interface Seen {
+  audible: Audible | undefined
+  lastHandling: Instant | undefined
   /** Exercised rights, by `voice:<site>` and `ticket:<name>`. */
   rights: ReadonlyMap<string, Right>
   ordered: OrderedState | undefined
@@ -39,7 +58,18 @@ interface Seen {
   ring: string
   ringSequence: number
   durable: readonly number[]
+  /** The parts of the state that the last looks were at: while they are the same, nothing new is to be found. */
+  looked: Looked
 }
+
+interface Looked {
+  readonly view: NodeState["view"]
+  readonly tickets: NodeState["tickets"] | undefined
+  readonly lease: Instant | undefined
+  readonly disk: Host["disk"]
+}
+
+const nothing: Looked = { view: undefined, tickets: undefined, lease: undefined, disk: undefined }
 
 export class Oracle {
   readonly violations: string[] = []
@@ -54,7 +84,9 @@ export class Oracle {
 
   /** By `node.life.counter`: the true time of a document's first sending. */
   readonly #posted = new Map<string, number>()
-  /** By lease: until when anybody may count on it, in true time. */
+  /** By `voter|ticket|site|epoch`: until when some node of the voter holds it bound, in true time. */
+  readonly #boundUntil = new Map<string, number>()
+  /** By `lease|site`: until when anybody there may count on it, in true time. */
   readonly #provenUntil = new Map<string, number>()
 
   constructor(hosts: ReadonlyMap<number, Host>) {
@@ -69,12 +101,15 @@ export class Oracle {
     const known = this.#seen.get(host)
     if (known !== undefined) return known
     const seen: Seen = {
+      audible: undefined,
+      lastHandling: undefined,
       rights: new Map(),
       ordered: undefined,
       handling: "",
       ring: "",
       ringSequence: 0,
       durable: [],
+      looked: nothing,
     }
     this.#seen.set(host, seen)
     return seen
@@ -85,6 +120,8 @@ export class Oracle {
     const seen = this.#seenOf(host)
     seen.rights = new Map()
     seen.ordered = undefined
+    seen.audible = undefined
+    seen.looked = nothing
     seen.handling = ""
     if (!lost) return
     seen.durable = []
@@ -99,13 +136,16 @@ export class Oracle {
     // A ring left in this step may have been handled in it, for the last time.
     if (seen.handling !== key && seen.handling !== "") this.#handled.set(`${seen.handling}|${host.id}`, now)
     seen.handling = key
-    if (ring?.lastHandling !== undefined)
-      this.#handled.set(`${key}|${host.id}`, trueTime(host, ring.lastHandling))
+    if (ring?.lastHandling === undefined || ring.lastHandling === seen.lastHandling) return
+    seen.lastHandling = ring.lastHandling
+    this.#handled.set(`${key}|${host.id}`, trueTime(host, ring.lastHandling))
   }
 
   /** A document was sent for the first time. */
   posted(host: Host, counter: number, now: number): void {
     this.#posted.set(`${host.id}.${host.life}.${counter}`, now)
+    const [oldest] = this.#posted.keys()
+    if (this.#posted.size > postedMax && oldest !== undefined) this.#posted.delete(oldest)
   }
 
   /** A grant reached the node whose claim it names: until then it, and whom it tells, may count on the lease. */
@@ -113,21 +153,38 @@ export class Oracle {
     const posted = this.#posted.get(`${host.id}.${host.life}.${claim.counter}`)
     if (claim.node !== host.id || posted === undefined) return
     const until = posted + ttl / (1 - host.config.timings.rho)
-    this.#provenUntil.set(name, Math.max(until, this.#provenUntil.get(name) ?? 0))
+    const key = `${name}|${host.site}`
+    this.#provenUntil.set(key, Math.max(until, this.#provenUntil.get(key) ?? 0))
   }
 
   #checkGrants(host: Host, node: NodeState, now: number): void {
     const told: [string, Instant | undefined][] = [[`voice:${host.site}`, node.view?.voice.deadline]]
-    for (const { ticket, votes } of node.tickets.values())
+    for (const { ticket, votes } of node.tickets.values()) {
       told.push([`mandate:${ticket}`, votes.get("@witness")?.until])
+      for (const [voter, vote] of votes) {
+        const bound = this.#boundUntil.get(`${voter}|${ticket}|${host.site}|${vote.epoch}`) ?? 0
+        const until = trueTime(host, vote.until)
+        if (voter !== "@witness" && until > now && until > bound + 0.001)
+          this.#violated(
+            now,
+            "M3",
+            `${ticket}: node ${host.id} counts ${voter} until ${until}, bound until ${bound}`,
+          )
+      }
+    }
     for (const [name, deadline] of told) {
-      const proven = this.#provenUntil.get(name) ?? 0
-      if (deadline !== undefined && trueTime(host, deadline) > proven + 0.001)
-        this.#violated(
-          now,
-          "W2",
-          `${name}: node ${host.id} until ${trueTime(host, deadline)}, proven until ${proven}`,
-        )
+      const proven = this.#provenUntil.get(`${name}|${host.site}`) ?? 0
+      const until = deadline === undefined ? 0 : trueTime(host, deadline)
+      if (until > now && until > proven + 0.001)
+        this.#violated(now, "W2", `${name}: node ${host.id} until ${until}, proven until ${proven}`)
+    }
+  }
+
+  #noteBindings(host: Host, node: NodeState): void {
+    for (const { ticket, pledge } of node.tickets.values()) {
+      if (pledge === undefined) continue
+      const key = `${host.site}|${ticket}|${pledge.site}|${pledge.epoch}`
+      this.#boundUntil.set(key, Math.max(trueTime(host, pledge.until), this.#boundUntil.get(key) ?? 0))
     }
   }
 
@@ -135,11 +192,53 @@ export class Oracle {
     const { node } = host
     if (node === undefined) return
     const seen = this.#seenOf(host)
-    this.#checkRights(host, node, seen, now)
-    this.#checkGrants(host, node, now)
+    const { looked } = seen
+    const lease = node.ring?.lease
+    const isNew = looked.view !== node.view || looked.tickets !== node.tickets
+    if (isNew) this.#noteBindings(host, node)
+    if (host.exposedUntil > now) {
+      seen.rights = new Map()
+      seen.looked = { ...nothing, disk: looked.disk }
+    } else {
+      if (isNew || looked.lease !== lease) this.#checkRights(host, node, seen, now)
+      if (isNew) this.#checkGrants(host, node, now)
+      if (isNew || looked.lease !== lease)
+        seen.looked = { view: node.view, tickets: node.tickets, lease, disk: looked.disk }
+    }
+    this.#checkActs(host, node, now)
+    this.#checkAudible(host, node, seen, now)
     this.#checkRing(host, node, seen, now)
     this.#checkOrdered(host, node, seen, now)
     this.#checkDurable(host, node, seen, now)
+  }
+
+  /** L7: before its time a view orders no pledge, no assignment and no release. */
+  #checkActs(host: Host, { view, tickets }: NodeState, now: number): void {
+    if (view === undefined || trueTime(host, view.activateAt) <= now + 0.001) return
+    const acts = [...view.underWay].filter((act) => /^(assign|revoke|release):/.test(act))
+    const pledged = [...tickets.values()].some((state) => state.ordering !== undefined)
+    if (pledged || acts.length > 0)
+      this.#violated(now, "L7", `node ${host.id} acts before its view may: ${pledged ? "pledge" : acts}`)
+  }
+
+  /** Every change that people must hear of came with an event in the same step. */
+  #checkAudible(host: Host, node: NodeState, seen: Seen, now: number): void {
+    const { view, witness } = node
+    const coordinates = view?.coordinator === node.self.id && node.membership.kind === "operational"
+    const held = () => [...node.tickets.values()].map((state) => state.gainedAt !== undefined)
+    const audible: Audible = {
+      events: node.nextEvent,
+      quarantine: witness.quarantine,
+      failed: [...node.activations.values()].filter((each) => each.failed).length,
+      told: coordinates ? `${view.members}|${held()}` : undefined,
+    }
+    const before = seen.audible
+    seen.audible = audible
+    if (before === undefined || audible.events > before.events) return
+    const quarantined = audible.quarantine !== undefined && before.quarantine === undefined
+    const changed = audible.told !== undefined && before.told !== undefined && audible.told !== before.told
+    if (quarantined || audible.failed > before.failed || changed)
+      this.#violated(now, "A1", `node ${host.id} said nothing of ${JSON.stringify({ before, audible })}`)
   }
 
   #checkRights(host: Host, node: NodeState, seen: Seen, now: number): void {
@@ -190,7 +289,8 @@ export class Oracle {
   /** What is on the disk: what was only ordered may be lost with the process. */
   #checkDurable(host: Host, node: NodeState, seen: Seen, now: number): void {
     const { disk: state } = host
-    if (state === undefined) return
+    if (state === undefined || state === seen.looked.disk) return
+    seen.looked = { ...seen.looked, disk: state }
     const tickets = node.config.tickets.flatMap(({ name }) => {
       const {
         epoch = 0,
@@ -208,19 +308,21 @@ export class Oracle {
   /** A lease file was written. */
   leased(host: Host, service: ServiceName, now: number): void {
     const lease = host.leases.get(service)
-    if (lease === undefined || lease.until <= now) return
+    if (lease === undefined || lease.until <= now || host.exposedUntil > now) return
     this.#checkLease(host, service, now)
+    this.#checkRight(host, service, lease.until, now)
     this.#checkProof(host, service, lease.until, now)
   }
 
   /** A service was started: what nothing but an operator or a reset ends must not run elsewhere. */
   started(host: Host, service: ServiceName, now: number): void {
+    if (host.exposedUntil > now) return
     const lease = host.leases.get(service)
     if (lease !== undefined && lease.until > now) this.#checkLease(host, service, now)
     const proof = host.config.services.find((each) => each.name === service)?.proof.kind
     if (proof !== "operator" && proof !== "watchdog") return
     for (const other of this.#hosts.values()) {
-      if (other !== host && other.running.has(service))
+      if (other !== host && other.exposedUntil <= now && other.running.has(service))
         this.#violated(now, "I1", `${service} runs on node ${host.id} and on node ${other.id}`)
     }
   }
@@ -233,7 +335,7 @@ export class Oracle {
     const margin = proof?.kind === "self-lease" ? proof.margin : 0
     for (const other of this.#hosts.values()) {
       const theirs = other.leases.get(service)
-      if (other === host || theirs === undefined) continue
+      if (other === host || theirs === undefined || isPassedOver(other, now)) continue
       if (theirs.until + (other.running.has(service) ? margin : 0) <= now) continue
       const until = Math.min(mine.until, theirs.until).toFixed(2)
       this.#violated(
@@ -258,6 +360,18 @@ export class Oracle {
       )
   }
 
+  /** S1: voice and mandate of this very moment reach as far as the file does. */
+  #checkRight(host: Host, service: ServiceName, until: number, now: number): void {
+    const { node } = host
+    // It left the ring after the write, in the same step: what is left of its rights may be used (L3).
+    if (node?.ring === undefined) return
+    const ticket = host.config.services.find((each) => each.name === service)?.ticket
+    const state = ticket === undefined ? undefined : node.tickets.get(ticket)
+    const right = state === undefined ? undefined : serviceUntil(node, state)
+    if (right !== undefined && until <= trueTime(host, right) + 0.001) return
+    this.#violated(now, "S1", `${service}: node ${host.id} until ${until}, with rights until ${right}`)
+  }
+
   /** L2, L3: every member has handled the ring's token so lately that the deadline is within its lease. */
   #checkProof(host: Host, service: ServiceName, until: number, now: number): void {
     const { node } = host
@@ -265,7 +379,7 @@ export class Oracle {
     const { lease, rho } = node.config.timings
     for (const member of node.ring.members) {
       const handled = this.#handled.get(`${ringKey(node.ring.id)}|${member}`)
-      if (handled !== undefined && until <= handled + lease / (1 - rho)) continue
+      if (handled !== undefined && until <= handled + lease / (1 - rho) + 0.001) continue
       this.#violated(
         now,
         "L3",
@@ -274,6 +388,10 @@ export class Oracle {
     }
   }
 }
+
+/** It stands still, or goes on and cannot know that it did. */
+const isPassedOver = (host: Host, now: number): boolean =>
+  host.suspendedAt !== undefined || host.exposedUntil > now
 
 /** The rights that a node exercises if nothing else happens, in true time. */
 function rightsOf(host: Host, node: NodeState, now: number): ReadonlyMap<string, Right> {

@@ -3,30 +3,23 @@
  * and is lost if that process ends; the services themselves run on.
  */
 
-import type { NodeId, ServiceName } from "../../protocol/units.ts"
+import type { ServiceName } from "../../protocol/units.ts"
 import type { NodeEffect } from "../core/effects.ts"
-import type { NodeEvent } from "../core/events.ts"
 import { type Host, trueTime } from "./machine.ts"
 import type { Oracle } from "./oracle.ts"
+import type { Surroundings } from "./surroundings.ts"
 
 type ServiceEffect = NodeEffect & { readonly kind: "start-service" | "stop-service" | "write-lease" }
 
-/** What the services need of the world around them. */
-interface Surroundings {
-  now(): number
-  /** Dropped if the agent's process has ended by then. */
-  after(host: Host, delay: number, run: () => void): void
-  tell(id: NodeId, event: NodeEvent): void
-}
-
-/** What takes longer to start is ended and reported as failed. */
+/** What takes longer to start or to stop is reported as failed. */
 const timeLimit = 3000
 
 export class WorldServices {
-  /** All as `node:service`: fails to start, never comes up, cannot be stopped. */
+  /** All as `node:service`: fails to start, never comes up, cannot be stopped, never ends stopping. */
   readonly failing = new Set<string>()
   readonly hanging = new Set<string>()
   readonly stopFailing = new Set<string>()
+  readonly stopHanging = new Set<string>()
   readonly #around: Surroundings
   readonly #oracle: Oracle
   readonly #delay: () => number
@@ -55,30 +48,35 @@ export class WorldServices {
     const { controlLife } = host
     if (!host.control) return
     this.#around.after(host, delay, () => {
-      if (host.controlLife === controlLife) run()
+      const begin = () => {
+        if (host.controlLife === controlLife) run()
+      }
+      if (host.suspendedAt === undefined) begin()
+      else host.held.push(begin)
     })
   }
 
   #start(host: Host, effect: ServiceEffect & { readonly kind: "start-service" }): void {
     const name = `${host.id}:${effect.service}`
     const fail = (reason: string) =>
-      this.#around.tell(host.id, { ...effect, kind: "service-start-failed", reason })
+      this.#around.tell(host, { ...effect, kind: "service-start-failed", reason })
     if (this.hanging.has(name)) this.#byControl(host, timeLimit, () => fail("time limit"))
     else if (this.failing.has(name)) fail("told to fail")
     else {
       host.running.set(effect.service, effect.epoch)
       this.#oracle.started(host, effect.service, this.#around.now())
-      this.#around.tell(host.id, { ...effect, kind: "service-started" })
+      this.#around.tell(host, { ...effect, kind: "service-started" })
     }
   }
 
   #stop(host: Host, effect: ServiceEffect & { readonly kind: "stop-service" }): void {
-    if (this.stopFailing.has(`${host.id}:${effect.service}`)) {
-      this.#around.tell(host.id, { ...effect, kind: "service-stop-failed", reason: "told to fail" })
-      return
-    }
+    const name = `${host.id}:${effect.service}`
+    const fail = (reason: string) =>
+      this.#around.tell(host, { ...effect, kind: "service-stop-failed", reason })
+    if (this.stopHanging.has(name)) return this.#byControl(host, timeLimit, () => fail("time limit"))
+    if (this.stopFailing.has(name)) return fail("told to fail")
     host.running.delete(effect.service)
-    this.#around.tell(host.id, { ...effect, kind: "service-stopped" })
+    this.#around.tell(host, { ...effect, kind: "service-stopped" })
   }
 
   #writeLease(host: Host, effect: ServiceEffect & { readonly kind: "write-lease" }): void {

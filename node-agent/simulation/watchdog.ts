@@ -4,19 +4,10 @@
  */
 import type { NodeId } from "../../protocol/units.ts"
 import type { NodeEffect } from "../core/effects.ts"
-import type { NodeEvent } from "../core/events.ts"
 import type { Host } from "./machine.ts"
+import type { Surroundings } from "./surroundings.ts"
 
 type WatchdogEffect = NodeEffect & { readonly kind: "arm-watchdog" | "feed-watchdog" | "disarm-watchdog" }
-
-interface Surroundings {
-  now(): number
-  at(delay: number, run: () => void): void
-  /** Dropped if the agent's process has ended by then. */
-  after(host: Host, delay: number, run: () => void): void
-  tell(id: NodeId, event: NodeEvent): void
-  powerOff(host: Host): void
-}
 
 /** From opening the device to knowing that it runs, in ms. */
 const armTime = 1
@@ -26,10 +17,12 @@ export class WorldWatchdogs {
   readonly failing = new Set<number>()
   readonly resets: { readonly at: number; readonly node: NodeId }[] = []
   readonly #around: Surroundings
+  readonly #powerOff: (host: Host) => void
   readonly #firesAt = new Map<Host, number>()
 
-  constructor(around: Surroundings) {
+  constructor(around: Surroundings, powerOff: (host: Host) => void) {
     this.#around = around
+    this.#powerOff = powerOff
   }
 
   carryOut(host: Host, effect: WatchdogEffect): void {
@@ -53,7 +46,7 @@ export class WorldWatchdogs {
     }
     this.#around.after(host, armTime, () =>
       this.#around.tell(
-        host.id,
+        host,
         failed ? { kind: "watchdog-failed", reason: "told to fail" } : { kind: "watchdog-armed" },
       ),
     )
@@ -72,7 +65,7 @@ export class WorldWatchdogs {
     if (at === undefined || at > this.#around.now()) return
     this.#firesAt.delete(host)
     this.resets.push({ at: this.#around.now(), node: host.id })
-    this.#around.powerOff(host)
+    this.#powerOff(host)
   }
 
   /** The agent ended: its device was closed. */

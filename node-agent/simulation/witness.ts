@@ -1,6 +1,7 @@
 /**
- * The witness of the world: the real arbiter, without a clock of its own. What surrounds it is made up: the arbitration
- * window, restarts that lose what was under way, an object that was set back or replaced.
+ * The witness of the world: the real arbiter over its stored state. What surrounds it is made up: the arbitration
+ * window, restarts that lose what was under way, an object that was set back or replaced, a stale twin that still answers,
+ * and a clock that steps, which nothing may depend on.
  */
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import type { Reply, Summary } from "../../protocol/summaries.ts"
@@ -12,6 +13,7 @@ import {
   type Submission,
   wantsArbitration,
 } from "../../worker/arbiter.ts"
+import { draw, type Random } from "../core/random.ts"
 
 interface Waiting {
   readonly summary: Summary
@@ -23,13 +25,27 @@ export class WorldWitness {
   up = true
   /** How long claims that would change a voice's holder wait for rivals; 0: they are decided at once. */
   window = 0
+  /** What the object's own clock is off by: it moves between machines. */
+  clockOffset = 0
+  /** An instance that was replaced and does not know it yet: its state stands still, its share of the posts goes there. */
+  twin: { readonly state: ArbiterState; readonly share: number } | undefined
+  /** Grants and renewals, all told. */
+  granted = 0
   #waiting: Waiting[] = []
   #objects = 0
   readonly #schedule: (delay: number, run: () => void) => void
 
-  constructor(config: ClusterConfig, schedule: (delay: number, run: () => void) => void) {
+  readonly #now: () => number
+
+  constructor(config: ClusterConfig, schedule: (delay: number, run: () => void) => void, now: () => number) {
     this.#schedule = schedule
+    this.#now = now
     this.state = emptyState(config, 0)
+  }
+
+  /** What the object's own clock shows. No decision may ask. */
+  clock(): number {
+    return this.#now() + this.clockOffset
   }
 
   /** A restart: what was stored is kept, what waited for rivals is never answered. */
@@ -50,7 +66,11 @@ export class WorldWitness {
     this.state = emptyState(config, this.#objects)
   }
 
-  receive(summary: Summary, answer: (reply: Reply) => void): void {
+  /** `random` decides which instance gets it, while there are two. */
+  receive(summary: Summary, answer: (reply: Reply) => void, random?: Random): void {
+    const { twin } = this
+    if (twin !== undefined && random !== undefined && draw(random) < twin.share)
+      return this.#askTwin(twin.state, { summary, answer })
     if (this.window > 0 && wantsArbitration(this.state, submissionOf(summary))) {
       if (this.#waiting.length === 0) this.#schedule(this.window, () => this.#decideWaiting())
       this.#waiting.push({ summary, answer })
@@ -70,18 +90,31 @@ export class WorldWitness {
     )
     this.state = state
     for (const [index, { summary, answer }] of waiting.entries()) {
-      answer({
-        node: summary.node,
-        incarnation: summary.incarnation,
-        counter: summary.counter,
-        cluster: summary.cluster,
-        witness: state.witness,
-        leases: leaseSummaries(state),
-        answers: answers[index] ?? [],
-        interval: millis(2000),
-        quotaPercent: 1,
-      })
+      const mine = answers[index] ?? []
+      this.granted += mine.filter(({ kind }) => kind === "granted" || kind === "renewed").length
+      answer(replyTo(summary, state, mine))
     }
+  }
+
+  /** What it would have to write fails, and is never answered; a mere no is believed to be harmless (SPEC W2). */
+  #askTwin(stale: ArbiterState, { summary, answer }: Waiting): void {
+    const { answers } = arbitrate(stale, [submissionOf(summary)])
+    const mine = answers[0] ?? []
+    if (mine.every(({ kind }) => kind === "refused")) answer(replyTo(summary, stale, mine))
+  }
+}
+
+function replyTo(summary: Summary, state: ArbiterState, answers: Reply["answers"]): Reply {
+  return {
+    node: summary.node,
+    incarnation: summary.incarnation,
+    counter: summary.counter,
+    cluster: summary.cluster,
+    witness: state.witness,
+    leases: leaseSummaries(state),
+    answers,
+    interval: millis(2000),
+    quotaPercent: 1,
   }
 }
 

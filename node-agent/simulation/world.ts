@@ -5,25 +5,33 @@
  */
 
 import type { ClusterConfig } from "../../protocol/cluster.ts"
-import { encodeReply, parseReply, type Reply } from "../../protocol/summaries.ts"
 import { millis, type NodeId, nodeId, serviceName, wallTime } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import type { LogLevel, NodeEffect } from "../core/effects.ts"
-import type { LinkId, NodeEvent, OperatorCommand } from "../core/events.ts"
+import type { NodeEvent, OperatorCommand } from "../core/events.ts"
 import { nextDeadline, step } from "../core/node.ts"
 import { createRandom, draw, type Random } from "../core/random.ts"
 import { createNode } from "../core/start.ts"
 import type { NodeState } from "../core/state.ts"
 import { simulatedCryptography } from "./cryptography.ts"
-import { createHost, foundServices, type Host, localTime, trueTime, wakeClock } from "./machine.ts"
+import { persist } from "./disk.ts"
+import { WorldFences } from "./fences.ts"
+import { createHost, exposure, foundServices, type Host, localTime, trueTime, wakeClock } from "./machine.ts"
+import { Network } from "./network.ts"
 import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
 import { isActive, WorldServices } from "./services.ts"
+import type { Surroundings } from "./surroundings.ts"
+import { traceLine } from "./trace.ts"
+import { Uplink } from "./uplink.ts"
 import { WorldWatchdogs } from "./watchdog.ts"
 import { WorldWitness } from "./witness.ts"
 
 export type { WorldOptions } from "./options.ts"
 export { compareEpochs } from "./oracle.ts"
+
+/** What all wall clocks show at the beginning. */
+const wallStart = 1_800_000_000_000
 
 interface Due {
   readonly at: number
@@ -49,34 +57,32 @@ export class World {
   readonly witness: WorldWitness
   readonly services: WorldServices
   readonly watchdogs: WorldWatchdogs
+  readonly fences: WorldFences
   readonly log: LogLine[] = []
   readonly answers: Answer[] = []
   now = 0
+  /** Steps of all nodes together. */
+  steps = 0
   /** Wake-ups of one node within a millisecond of each other, in a row, before the world calls it a spin. */
   wakesMax = 200
-  loss: number
-  /** Every fence device refuses. */
-  fencesFail = false
-  /** Datagrams sent so far. */
-  sent = 0
-  /** Directed pairs `a>b` that are cut: nodes by number, sites by name, `@witness` for the uplink; `1>2/0`: that link only. */
-  readonly cuts = new Set<string>()
-  /** What a link of a directed pair (`1>2/0`) takes longer, in ms. */
-  readonly slowed = new Map<string, () => number>()
-  /** Share of datagrams lost on a link of a directed pair. */
-  readonly lossy = new Map<string, number>()
+  readonly network: Network
+  readonly uplink: Uplink
   readonly #options: Required<WorldOptions>
   readonly #random: Random
   readonly #oracle: Oracle
+  readonly #around: Surroundings
   readonly #queue: Due[] = []
   #nextRequest = 1
 
   constructor(config: ClusterConfig, options: WorldOptions = {}) {
     this.config = config
     this.#options = { ...worldDefaults, rateError: config.timings.rho, ...options }
-    this.loss = this.#options.loss
     this.#random = createRandom(this.#options.seed)
-    this.witness = new WorldWitness(config, (delay, run) => this.#at(delay, run))
+    this.witness = new WorldWitness(
+      config,
+      (delay, run) => this.#at(delay, run),
+      () => this.now,
+    )
     const { rateError } = this.#options
     const hosts = config.nodes.map(({ id }): [NodeId, Host] => [
       id,
@@ -84,22 +90,57 @@ export class World {
     ])
     this.hosts = new Map(hosts)
     this.#oracle = new Oracle(this.hosts)
-    this.watchdogs = new WorldWatchdogs({
+    const around: Surroundings = {
       now: () => this.now,
       at: (delay, run) => this.#at(delay, run),
       after: (host, delay, run) => this.#after(host, delay, run),
-      tell: (id, event) => this.event(id, event),
-      powerOff: (host) => this.powerOff(host.id),
+      tell: (host, event) => this.event(host.id, event),
+      varied: (delay) => this.#varied(delay),
+    }
+    this.#around = around
+    this.watchdogs = new WorldWatchdogs(around, (host) => this.powerOff(host.id))
+    this.fences = new WorldFences(around, this.#options.fenceDelay, (id) => this.powerOff(id))
+    this.services = new WorldServices(around, this.#oracle, () => this.#varied(this.#options.serviceDelay))
+    this.network = new Network(this.#options, this.#random, {
+      after: (delay, run) => this.#at(delay, run),
+      host: (id) => this.host(id),
+      arrive: (to, link, bytes) => this.event(to.id, { kind: "datagram-received", link, bytes }),
     })
-    this.services = new WorldServices(
-      {
-        now: () => this.now,
-        after: (host, delay, run) => this.#after(host, delay, run),
-        tell: (id, event) => this.event(id, event),
-      },
-      this.#oracle,
-      () => this.#varied(this.#options.serviceDelay),
-    )
+    this.uplink = new Uplink({
+      cuts: this.network.cuts,
+      witness: this.witness,
+      oracle: this.#oracle,
+      options: this.#options,
+      random: this.#random,
+      around,
+    })
+  }
+
+  get cuts(): Set<string> {
+    return this.network.cuts
+  }
+
+  /** Datagrams sent so far. */
+  get sent(): number {
+    return this.network.sent
+  }
+
+  /** What a link of a directed pair (`1>2/0`) takes longer, in ms. */
+  get slowed(): Map<string, () => number> {
+    return this.network.slowed
+  }
+
+  /** Share of datagrams lost on a link of a directed pair. */
+  get lossy(): Map<string, number> {
+    return this.network.lossy
+  }
+
+  get loss(): number {
+    return this.network.faults.loss
+  }
+
+  set loss(share: number) {
+    this.network.faults.loss = share
   }
 
   get violations(): readonly string[] {
@@ -149,15 +190,30 @@ export class World {
         sessionNonce: nonce,
         seed: Math.floor(draw(this.#random) * 2 ** 32),
         gate: "ready",
-        wall: wallTime(1_800_000_000_000 + this.now),
+        wall: wallTime(wallStart + this.now + host.wallOffset),
       },
       localTime(host, this.now),
     )
     host.node = node
+    this.#options.trace?.(traceLine(this.now, host.id, { kind: "started" }, effects))
     this.#carryOut(host, effects)
     this.#after(host, 20, () => {
       if (host.control) this.#controlConnects(host)
     })
+    if (this.#options.healthEvery > 0) this.#sampleHealth(host)
+  }
+
+  #sampleHealth(host: Host): void {
+    this.event(host.id, {
+      kind: "health-sampled",
+      cpuLoadPercent: 10,
+      memoryPressurePercent: 5,
+      clockDeviationMicros: Math.round(1000 * host.wallOffset),
+      clockSource: "ntp",
+      lateness: millis(0),
+      wall: wallTime(wallStart + this.now + host.wallOffset),
+    })
+    this.#after(host, this.#options.healthEvery, () => this.#sampleHealth(host))
   }
 
   /** kill -9 of the agent: its services run on until their lease files end them. */
@@ -196,10 +252,18 @@ export class World {
 
   thaw(id: number): void {
     const host = this.host(id)
-    if (!host.frozen) return
+    if (!host.frozen || host.suspendedAt !== undefined) return
     host.frozen = false
+    this.#catchUp(host)
     for (const run of host.held.splice(0)) run()
     this.#wake(host)
+  }
+
+  /** What the process was about to do when it was stopped. */
+  #catchUp(host: Host): void {
+    const { unfinished } = host
+    host.unfinished = undefined
+    unfinished?.()
   }
 
   /** The whole machine stands still, its monotonic clock included. */
@@ -214,9 +278,27 @@ export class World {
     if (host.suspendedAt === undefined) return
     const slept = millis(wakeClock(host, this.now))
     host.frozen = false
+    const { exposedUntil } = host
+    // A process that was stopped before a write does that first; what it opens is shut by the very next step.
+    host.exposedUntil = Number.POSITIVE_INFINITY
+    this.#catchUp(host)
+    // Without an agent, or with one that is stopped before it can, nobody shuts it, for what was left of the ring lease.
+    const open = host.node === undefined || host.stall > 0
+    host.exposedUntil = open ? Math.max(exposedUntil, this.now + exposure(host)) : exposedUntil
     this.event(host.id, { kind: "suspended", slept })
     for (const service of host.leases.keys()) this.#oracle.leased(host, service, this.now)
     host.frozen = true
+    this.thaw(id)
+  }
+
+  /** A hypervisor lets the guest go on after `suspend`: nothing in it can tell. What was left of its rights is left still. */
+  resumeUnaware(id: number): void {
+    const host = this.host(id)
+    if (host.suspendedAt === undefined) return
+    wakeClock(host, this.now)
+    const until = this.now + exposure(host)
+    for (const other of this.hosts.values())
+      if (other.site === host.site) other.exposedUntil = Math.max(until, other.exposedUntil)
     this.thaw(id)
   }
 
@@ -266,7 +348,12 @@ export class World {
     const host = this.host(id)
     const { life } = host
     if (host.frozen) host.held.push(() => host.life === life && this.event(id, event))
-    else if (host.node !== undefined) this.#carryOut(host, step(host.node, event, localTime(host, this.now)))
+    else if (host.node !== undefined) {
+      const effects = step(host.node, event, localTime(host, this.now))
+      this.#options.trace?.(traceLine(this.now, host.id, event, effects))
+      this.steps += 1
+      this.#carryOut(host, effects)
+    }
   }
 
   /** Runs for `duration` ms of true time. */
@@ -314,6 +401,21 @@ export class World {
 
   #carryOut(host: Host, effects: readonly NodeEffect[]): void {
     this.#oracle.handled(host, this.now)
+    if (host.stall > 0 && effects.some((effect) => effect.kind === "write-lease"))
+      return this.#carryOutLate(host, effects)
+    this.#carryOutNow(host, effects)
+  }
+
+  /** The process is stopped between its decision and what it does about it. */
+  #carryOutLate(host: Host, effects: readonly NodeEffect[]): void {
+    const { life, stall } = host
+    host.stall = 0
+    host.frozen = true
+    host.unfinished = () => host.life === life && this.#carryOutNow(host, effects)
+    this.#at(stall, () => this.thaw(host.id))
+  }
+
+  #carryOutNow(host: Host, effects: readonly NodeEffect[]): void {
     for (const effect of effects) this.#effect(host, effect)
     this.#oracle.stepped(host, this.now)
     // A timer is a little late and never early.
@@ -324,6 +426,11 @@ export class World {
 
   #varied(delay: number, jitter = this.#options.jitter): number {
     return delay * (1 - jitter + 2 * jitter * draw(this.#random))
+  }
+
+  /** Calls `run` after `delay` ms of true time. */
+  after(delay: number, run: () => void): void {
+    this.#at(delay, run)
   }
 
   /** Calls `run` later; what is due at one time runs in the order in which it was asked for. */
@@ -345,13 +452,13 @@ export class World {
   #effect(host: Host, effect: NodeEffect): void {
     switch (effect.kind) {
       case "send":
-        this.#send(host, effect.to, effect.link, effect.bytes)
+        this.network.send(host, effect)
         break
       case "persist":
-        this.#persist(host, effect)
+        persist(host, effect, this.#around, this.#options.diskDelay)
         break
       case "post-summary":
-        this.#post(host, effect)
+        this.uplink.post(host, this.now, effect)
         break
       case "start-service":
       case "stop-service":
@@ -359,7 +466,7 @@ export class World {
         this.services.carryOut(host, effect)
         break
       case "fence-node":
-        this.#fence(host, effect)
+        this.fences.carryOut(host, effect)
         break
       case "arm-watchdog":
       case "feed-watchdog":
@@ -377,64 +484,6 @@ export class World {
       case "exit":
         this.#end(host)
     }
-  }
-
-  /** A device that works cuts the power, whether who asked lives to hear of it or not. */
-  #fence(host: Host, { operation, node: target }: NodeEffect & { readonly kind: "fence-node" }): void {
-    const answer: NodeEvent = this.fencesFail
-      ? { kind: "fence-failed", operation, reason: "no answer" }
-      : { kind: "fence-confirmed", operation }
-    this.#at(this.#varied(this.#options.fenceDelay), () => {
-      if (!this.fencesFail) this.powerOff(target)
-      this.#after(host, 1, () => this.event(host.id, answer))
-    })
-  }
-
-  #send(host: Host, to: NodeId, link: LinkId, bytes: Uint8Array): void {
-    const target = this.host(to)
-    this.sent += 1
-    const { lanDelay, wanDelay, netJitter } = this.#options
-    const cut = this.cuts.has(`${host.id}>${to}`) || this.cuts.has(`${host.site}>${target.site}`)
-    const way = `${host.id}>${to}/${link}`
-    if (cut || this.cuts.has(way) || draw(this.#random) < (this.lossy.get(way) ?? this.loss)) return
-    const delay = this.#varied(link === "wan" ? wanDelay : lanDelay, netJitter)
-    this.#at(delay + (this.slowed.get(way)?.() ?? 0), () =>
-      this.event(to, { kind: "datagram-received", link, bytes }),
-    )
-  }
-
-  /** One write after another, each whole. */
-  #persist(host: Host, effect: NodeEffect & { readonly kind: "persist" }): void {
-    host.diskFreeAt = Math.max(host.diskFreeAt, this.now) + this.#varied(this.#options.diskDelay)
-    this.#after(host, host.diskFreeAt - this.now, () => {
-      host.disk = effect.state
-      this.event(host.id, { kind: "persisted", write: effect.write })
-    })
-  }
-
-  #post(host: Host, { post, summary }: NodeEffect & { readonly kind: "post-summary" }): void {
-    const { witnessDelay } = this.#options
-    this.#oracle.posted(host, summary.counter, this.now)
-    this.#at(this.#varied(witnessDelay), () => {
-      if (this.cuts.has(`${host.site}>@witness`) || this.cuts.has(`${host.id}>@witness`)) return
-      if (this.witness.up) return this.witness.receive(summary, (reply) => this.#reply(host, post, reply))
-      this.#after(host, witnessDelay, () =>
-        this.event(host.id, { kind: "witness-failed", post, reason: "unreachable" }),
-      )
-    })
-  }
-
-  #reply(host: Host, post: number, reply: Reply): void {
-    const parsed = parseReply(encodeReply(reply))
-    if (parsed.kind === "error") throw new Error(`reply does not parse: ${parsed.error.detail}`)
-    this.#after(host, this.#varied(this.#options.witnessDelay), () => {
-      const cut = this.cuts.has(`@witness>${host.site}`) || this.cuts.has(`@witness>${host.id}`)
-      if (!this.witness.up || cut) return
-      for (const answer of reply.answers) {
-        if (answer.kind !== "refused" && answer.kind !== "released") this.#oracle.granted(host, answer)
-      }
-      this.event(host.id, { kind: "witness-replied", post, reply: parsed.value })
-    })
   }
 
   /** Who may act for the service now and does: running, lease file ahead, at its own epoch. */

@@ -26,7 +26,7 @@ describe("nothing is violated", () => {
     ["three nodes", onePacket, 0],
     ["two sites of one and witness", oneDisturbance, 5],
     ["two sites of one and witness", onePacket, 0],
-  ])("%s, %j: whole takeovers included", { timeout: 300_000 }, (name, budget, takeoversMin) => {
+  ])("%s, %j: whole takeovers included", { timeout: 120_000 }, (name, budget, takeoversMin) => {
     const [rates = []] = rateVectors(name)
     const depth = depths[name]
     const found = explore(formed(name, rates), { ...standard, depth, budget, cuts: clusters[name].cuts })
@@ -46,7 +46,7 @@ describe("a rule that is switched off is missed", () => {
     expect(quick.length).toBeGreaterThan(8)
   })
 
-  test.each(quick)("$rule", { timeout: 300_000 }, async (mutation) => {
+  test.each(quick)("$rule", { timeout: 120_000 }, async (mutation) => {
     const { violation } = await exploreMutation(mutation)
     expect(violation?.what).toMatch(/^(I1|I2|I3|I4|L4|no end of events)\b/)
   })

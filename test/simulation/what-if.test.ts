@@ -26,7 +26,7 @@ function boundOf(layout: LayoutName, fault: string): number {
   return bounds.find((bound) => bound.fault === fault)?.worst ?? Number.NaN
 }
 
-describe("single faults end within their bounds", { timeout: 300_000 }, () => {
+describe("single faults end within their bounds", () => {
   test.each<[LayoutName, Part, string, number, number]>([
     ["1x3", node(1), "one node of north dies, running it", 1, 2],
     ["1x3", node(2), "one node of north dies, not running it", 1, 1],
@@ -45,7 +45,7 @@ describe("single faults end within their bounds", { timeout: 300_000 }, () => {
   })
 })
 
-describe("what stops, and what does not", { timeout: 300_000 }, () => {
+describe("what stops, and what does not", () => {
   test("WAN and witness gone: the holder stops within its TTL, nobody goes on", () => {
     const outcome = outcomeOf("2x2", [wan, witness])
     expect(outcome).toMatchObject({ after: [], isBlocked: false })

@@ -110,7 +110,7 @@ class Stage {
         this.world.powerOff(...ids)
         return []
       case "fence-devices":
-        this.world.fencesFail = first === "fail"
+        this.world.fences.failing = first === "fail"
         return []
       case "lose-state-file":
         this.world.loseDisk(id)

@@ -90,7 +90,8 @@ const bannedCalls: readonly {
 const entryPoints = [
   "node-agent/main.ts",
   "node-agent/build.ts",
-  "node-agent/simulation/chaos.ts",
+  "node-agent/simulation/quiet.ts",
+  "node-agent/simulation/run.ts",
   "worker/index.ts",
   "worker/openapi.ts",
 ]

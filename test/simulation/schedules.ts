@@ -1,0 +1,311 @@
+/**
+ * Courses of events that chance would hardly draw, each made for a rule. A schedule says what broke; with all rules in
+ * force nothing does. They are bundled together with the engine, so that a rule can be taken out of both.
+ */
+import { proposalOf } from "../../node-agent/core/gather.ts"
+import { World } from "../../node-agent/simulation/world.ts"
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { type Plain, service } from "../support/config-builder.ts"
+import type { LayoutName } from "../support/layouts.ts"
+
+export { runChaos } from "../../node-agent/simulation/chaos.ts"
+export { allFaults, basicFaults } from "../../node-agent/simulation/faults.ts"
+
+export interface Schedule {
+  readonly layout: LayoutName
+  /** Parts of the configuration that replace the layout's. */
+  readonly config?: Plain
+  readonly play: (config: ClusterConfig) => string | undefined
+}
+
+const ledger = "ledger"
+
+/** Active on one of the nodes within a time, or why not. */
+function notActive(world: World, ids: readonly number[], within: number): string | undefined {
+  const isActive = () => ids.some((id) => world.active(ledger).some((active) => active === id))
+  return world.runUntil(isActive, within)
+    ? undefined
+    : `not active on ${ids} in ${within} ms: ${world.violations[0] ?? "nothing broke"}`
+}
+
+function formed(config: ClusterConfig, seed = 1): World {
+  const world = new World(config, { seed })
+  world.start()
+  const late = notActive(world, [1, 2], 30_000)
+  if (late !== undefined) throw new Error(late)
+  world.run(3000)
+  return world
+}
+
+/** What first broke in any of several courses. */
+function any(count: number, play: (round: number) => World | string | undefined): string | undefined {
+  for (let round = 0; round < count; round++) {
+    const played = play(round)
+    const what = played instanceof World ? played.violations[0] : played
+    if (what !== undefined) return what
+  }
+  return undefined
+}
+
+/**
+ * [W4] A half of the site holds the voice and no longer hears the witness, but what it posts arrives. Its lease must run out
+ * all the same, and the other half take over.
+ */
+function deafHolder(config: ClusterConfig): string | undefined {
+  const world = formed(config)
+  world.cut(1, 2)
+  world.run(8000)
+  const [holder = 1] = world.active(ledger)
+  world.cuts.add(`@witness>${holder}`)
+  return notActive(world, [3 - holder], 45_000) ?? world.violations[0]
+}
+
+/**
+ * [W10] A claim of nodes 2 and 3 is held up for seconds. Meanwhile 1 and 2 are a ring of greater sequence that holds the voice.
+ * The late claim, by a member of that ring, must not take it back: 3 and 4 could have it rebound at once.
+ */
+function delayedClaim(config: ClusterConfig): string | undefined {
+  return any(2, (round) => {
+    const world = formed(config, round + 1)
+    const part = (...pairs: readonly (readonly [number, number])[]) => {
+      for (const a of [1, 2, 3, 4])
+        for (const b of [1, 2, 3, 4])
+          if (a < b && !pairs.some(([c, d]) => a === c && b === d)) world.cut(a, b)
+    }
+    // All learn of the witness's object when a view is formed.
+    world.suspend(4)
+    world.run(2)
+    world.resume(4)
+    world.run(3000)
+    part([2, 3])
+    world.uplink.slow = 4000
+    world.run(1200)
+    world.uplink.slow = 0
+    world.heal()
+    part([1, 2], [3, 4])
+    world.run(12_000)
+    return world
+  })
+}
+
+/**
+ * [VL5] Node 3 speaks for south with the witness's voice and pledges to north; node 4, which was in no view with it, takes the
+ * voice over when 3 is gone. Only the memo tells it that the vote is given away.
+ */
+function forgottenPledge(config: ClusterConfig): string | undefined {
+  return any(2, (round) => {
+    const world = formed(config, round + 1)
+    world.cut("north", "@witness")
+    world.kill(4)
+    world.run(3000)
+    world.cut(3, 4)
+    world.start(4)
+    world.run(30_000 + 300 * round)
+    world.kill(3)
+    world.cut("north", "south")
+    world.run(25_000)
+    return world
+  })
+}
+
+/** [VL5] As before, but the pledge is new and the memo that names it never arrives: it may not be spoken. */
+function unwrittenPledge(config: ClusterConfig): string | undefined {
+  return any(6, (round) => {
+    const world = formed(config, round + 1)
+    const main = world.config.tickets[0]?.name
+    const [north, south] = world.config.sites.map((site) => site.name)
+    if (main === undefined || north === undefined || south === undefined) return "no ticket"
+    world.command(1, { kind: "ticket-move", ticket: main, to: south })
+    world.run(5000)
+    world.kill(4)
+    world.run(3000)
+    world.cut(3, 4)
+    world.start(4)
+    world.run(25_000)
+    world.cut("north", "@witness")
+    world.command(3, { kind: "ticket-move", ticket: main, to: north })
+    world.run(20 + 12 * round)
+    world.cut(3, "@witness")
+    world.run(4000)
+    world.kill(3)
+    world.cut("north", "south")
+    world.run(25_000)
+    return world
+  })
+}
+
+/** [W9] Half of all replies of the witness are lost after it wrote: what is told again counts from the claim that it names. */
+function lostReplies(config: ClusterConfig): string | undefined {
+  return any(2, (round) => {
+    const world = formed(config, round + 1)
+    world.uplink.faults.replyLost = 0.5
+    world.run(40_000)
+    return world
+  })
+}
+
+/** [W3] One half of the site holds the voice when the object finds itself on a machine whose clock is 20 s ahead. */
+function objectClock(config: ClusterConfig): string | undefined {
+  return any(3, (round) => {
+    const world = formed(config, round + 1)
+    world.cut(1, 2)
+    world.run(6000)
+    for (let step = 0; step < 10; step++) {
+      world.witness.clockOffset += 20_000
+      world.run(700)
+    }
+    return world
+  })
+}
+
+/**
+ * [L6] Node 1 stands still with a live lease. The others form a ring, and a moment later the same ring again: what node 1 may
+ * still do is owed by the ring before the last.
+ */
+function twoViewsInARow(config: ClusterConfig): string | undefined {
+  return any(3, (round) => {
+    const world = formed(config, round + 1)
+    world.freeze(1)
+    const sequence = () => world.host(3).node?.view?.ring.sequence ?? 0
+    const before = sequence()
+    world.runUntil(() => sequence() > before, 2000)
+    world.suspend(3)
+    world.run(1.5)
+    world.resume(3)
+    world.run(3000)
+    return world
+  })
+}
+
+/**
+ * [W11] Node 1 holds the voice for 10 s; node 2, which was never in a view with it, is configured with 4 s, and takes over when
+ * node 1 falls silent.
+ */
+function shorterTtl(config: ClusterConfig): string | undefined {
+  const world = new World(config, { seed: 1 })
+  const { timings } = config
+  world.host(2).config = {
+    ...config,
+    timings: { ...timings, voiceTtl: (timings.voiceTtl * 0.4) as typeof timings.voiceTtl },
+  }
+  world.cut(1, 2)
+  world.start(1)
+  const late = notActive(world, [1], 20_000)
+  if (late !== undefined) return late
+  world.start(2)
+  world.run(3000)
+  world.cut(1, "@witness")
+  world.run(15_000)
+  return world.violations[0]
+}
+
+/**
+ * [M9] North holds the mandate by its own vote and south's. South's node loses its record; west, which nobody binds any more,
+ * asks it for the same vote.
+ */
+function amnesiacVoter(config: ClusterConfig): string | undefined {
+  return any(3, (round) => {
+    const world = formed(config, round + 1)
+    world.cut("north", "west")
+    world.run(12_000 + 1700 * round)
+    world.kill(2)
+    world.loseDisk(2)
+    world.cut("north", "south")
+    world.start(2)
+    world.run(12_000)
+    return world
+  })
+}
+
+/**
+ * [M5] Node 3 renews the pledge to north for as long as node 4 is cut off from it. When they meet, the vote is bound for as long
+ * as node 3 knows, not for as little as node 4 does.
+ */
+function lateMember(config: ClusterConfig): string | undefined {
+  return any(2, (round) => {
+    const world = formed(config, round + 1)
+    world.cut("north", "@witness")
+    world.run(5000)
+    world.cut(3, 4)
+    world.run(7000 + 500 * round)
+    world.heal()
+    world.cut("north", "@witness")
+    world.cut("north", "south")
+    world.run(12_000)
+    return world
+  })
+}
+
+/**
+ * [R6] One direction between two nodes is cut: no ring may have both in it for as long as they tell whom they hear, and the ring
+ * that is left settles. Silence on a hop would end a ring with both as well, so what is proposed is asked of the core.
+ */
+function oneWayLink(config: ClusterConfig): string | undefined {
+  const world = formed(config)
+  world.cuts.add("2>3")
+  world.run(10_000)
+  const late = notActive(world, [1, 2, 3], 1000)
+  if (late !== undefined) return late
+  const [first, second] = config.nodes.map((node) => ({
+    node: node.id,
+    incarnation: world.core(1).incarnation,
+  }))
+  if (first === undefined || second === undefined) return "no nodes"
+  const deaf = {
+    at: world.core(1).steppedAt,
+    sequence: 1,
+    hears: [],
+    accuses: [],
+    proposal: [],
+    owner: false,
+  }
+  const proposal = proposalOf({
+    self: first,
+    selfOwner: false,
+    hears: [second],
+    joins: new Map([[second.node, { ...deaf, incarnation: second.incarnation }]]),
+    votes: (members) => members.length,
+  })
+  return proposal.length > 1 ? `proposes ${proposal} though one does not hear the other` : world.violations[0]
+}
+
+/**
+ * [S2] The agents of the holder's site are killed, its service runs on and may take its whole margin to end. The other site,
+ * which takes the mandate over, may not start before.
+ */
+function siteKilled(config: ClusterConfig): string | undefined {
+  const world = formed(config)
+  world.kill(1, 2)
+  const late = notActive(world, [3, 4], 60_000)
+  return world.violations[0] ?? late
+}
+
+const slow = { proof: "self-lease", self_lease_margin_ms: 30_000 }
+/** A pledge outlives the voice of the view that gave it. */
+const longMandate = { timings: { voice_ttl_ms: 7000, mandate_ttl_ms: 20_000 } }
+
+export const schedules = {
+  "deaf-holder": { layout: "1x2", play: deafHolder },
+  "delayed-claim": { layout: "1x4", play: delayedClaim },
+  "forgotten-pledge": { layout: "2x2", config: longMandate, play: forgottenPledge },
+  "unwritten-pledge": { layout: "2x2", config: longMandate, play: unwrittenPledge },
+  "lost-replies": { layout: "2x1", play: lostReplies },
+  "object-clock": { layout: "1x2", play: objectClock },
+  "two-views-in-a-row": {
+    layout: "1x4",
+    // So long that the second view comes well before the lease is over.
+    config: { timings: { lease_ms: 3000 } },
+    play: twoViewsInARow,
+  },
+  "shorter-ttl": { layout: "1x2", play: shorterTtl },
+  "amnesiac-voter": { layout: "3x1", play: amnesiacVoter },
+  "late-member": { layout: "2x2", play: lateMember },
+  "one-way-link": { layout: "1x3", play: oneWayLink },
+  "site-killed": {
+    layout: "2x2",
+    config: { service: [service(ledger, slow)] },
+    play: siteKilled,
+  },
+} satisfies Record<string, Schedule>
+
+export type ScheduleName = keyof typeof schedules
