@@ -7,18 +7,26 @@ import * as v from "valibot"
 import { millis, type WallTime, wallTime } from "../../../protocol/units.ts"
 import type { Notification, NotifiedIncident, RequestContext } from "../notification.ts"
 import { fitting, headline, isoTime, oneLine, truncated } from "../text.ts"
-import { joined, jsonPost, nameSetting, type ReceiverKind, secretSetting, urlSetting } from "./kind.ts"
+import {
+  joined,
+  jsonPost,
+  nameSetting,
+  type ReceiverKind,
+  secretSetting,
+  textSetting,
+  urlSetting,
+} from "./kind.ts"
 
 export const alertmanagerSchema = v.pipe(
-  v.object({
+  v.strictObject({
     name: nameSetting,
     kind: v.literal("alertmanager"),
     /** Its root, or its path prefix. */
     url: urlSetting,
     /** Bearer token, or name and password, for the proxy in front of it. */
     token: v.optional(secretSetting(1, 2_048)),
-    username: v.optional(v.pipe(v.string(), v.regex(/^[^:\p{Cc}]{1,255}$/u, "not a user name"))),
-    password: v.optional(v.pipe(v.string(), v.regex(/^\P{Cc}{1,255}$/u, "not a password"))),
+    username: v.optional(v.pipe(textSetting, v.regex(/^[^:\p{Cc}]{1,255}$/u, "not a user name"))),
+    password: v.optional(v.pipe(textSetting, v.regex(/^\P{Cc}{1,255}$/u, "not a password"))),
   }),
   v.check(
     ({ token, username }) => token === undefined || username === undefined,

@@ -5,17 +5,25 @@
  */
 import * as v from "valibot"
 import { detailOf, factsOf, fitting, headline, oneLine, truncated } from "../text.ts"
-import { joined, jsonPost, nameSetting, type ReceiverKind, secretSetting, urlSetting } from "./kind.ts"
+import {
+  joined,
+  jsonPost,
+  nameSetting,
+  type ReceiverKind,
+  secretSetting,
+  textSetting,
+  urlSetting,
+} from "./kind.ts"
 import { bodyAs, delivered, reasonOf } from "./outcome.ts"
 
-export const betterStackSchema = v.object({
+export const betterStackSchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("better-stack"),
   token: secretSetting(8, 512),
   /** A user of the team, in whose name incidents are opened. */
-  requester_email: v.pipe(v.string(), v.email("not an email address"), v.maxLength(254)),
+  requester_email: v.pipe(textSetting, v.email("not an email address"), v.maxLength(254)),
   /** Escalation policy; the team's default without it. */
-  policy_id: v.optional(v.pipe(v.string(), v.regex(/^[0-9]{1,20}$/, "not a policy's id"))),
+  policy_id: v.optional(v.pipe(textSetting, v.regex(/^[0-9]{1,20}$/, "not a policy's id"))),
   url: v.optional(urlSetting, "https://uptime.betterstack.com"),
 })
 

@@ -6,15 +6,15 @@ import * as v from "valibot"
 import type { Notification, RequestContext } from "../notification.ts"
 import { retryAfterSecondsMs } from "../retry-after.ts"
 import { detailOf, type Escape, factsOf, headline, isoTime, symbolOf, truncated } from "../text.ts"
-import { jsonPost, nameSetting, type ReceiverKind, urlSetting } from "./kind.ts"
+import { jsonPost, nameSetting, type ReceiverKind, textSetting, urlSetting } from "./kind.ts"
 import { bodyAs, delivered, reasonOf } from "./outcome.ts"
 
-export const discordSchema = v.object({
+export const discordSchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("discord"),
   /** `https://discord.com/api/webhooks/ID/TOKEN`: whoever knows it may post. */
   url: urlSetting,
-  thread_id: v.optional(v.pipe(v.string(), v.regex(/^[0-9]{1,20}$/, "not a thread's id"))),
+  thread_id: v.optional(v.pipe(textSetting, v.regex(/^[0-9]{1,20}$/, "not a thread's id"))),
 })
 
 type Settings = v.InferOutput<typeof discordSchema>

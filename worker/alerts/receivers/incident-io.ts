@@ -1,14 +1,22 @@
 /** incident.io, HTTP alert source: one alert for each deduplication key, firing or resolved. It has no acknowledgement. */
 import * as v from "valibot"
 import { detailOf, factsOf, fitting, headline, truncated } from "../text.ts"
-import { joined, jsonPost, nameSetting, type ReceiverKind, secretSetting, urlSetting } from "./kind.ts"
+import {
+  joined,
+  jsonPost,
+  nameSetting,
+  type ReceiverKind,
+  secretSetting,
+  textSetting,
+  urlSetting,
+} from "./kind.ts"
 import { bodyAs, delivered } from "./outcome.ts"
 
-export const incidentIoSchema = v.object({
+export const incidentIoSchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("incident-io"),
   /** The alert source's id, as in the URL it shows. */
-  source: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, "not an alert source's id")),
+  source: v.pipe(textSetting, v.regex(/^[A-Za-z0-9_-]{1,64}$/, "not an alert source's id")),
   token: secretSetting(8, 512),
   url: v.optional(urlSetting, "https://api.incident.io"),
 })

@@ -48,9 +48,10 @@ export interface ReceiverKind<Settings> {
 const urlCharactersMax = 2_048
 
 /** Settings that several kinds share. Messages are for operators and repeat no value: it may be a secret. */
-export const nameSetting = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,31}$/, "not a receiver's name"))
+export const textSetting = v.string("expected a text in quotes")
+export const nameSetting = v.pipe(textSetting, v.regex(/^[a-z0-9][a-z0-9-]{0,31}$/, "not a receiver's name"))
 export const urlSetting = v.pipe(
-  v.string(),
+  textSetting,
   v.maxLength(urlCharactersMax, "too long"),
   v.check((text) => URL.canParse(text), "not a URL"),
 )
@@ -58,7 +59,7 @@ export const urlSetting = v.pipe(
 /** A key or token: printable ASCII, so that it can stand in a header. */
 export function secretSetting(min: number, max: number) {
   return v.pipe(
-    v.string(),
+    textSetting,
     v.regex(/^[\x21-\x7e]*$/, "has characters that no key has"),
     v.minLength(min, "too short"),
     v.maxLength(max, "too long"),

@@ -5,14 +5,22 @@
 import * as v from "valibot"
 import type { Notification, RequestContext } from "../notification.ts"
 import { detailOf, factsOf, fitting, headline, truncatedBytes } from "../text.ts"
-import { joined, jsonPost, nameSetting, type ReceiverKind, secretSetting, urlSetting } from "./kind.ts"
+import {
+  joined,
+  jsonPost,
+  nameSetting,
+  type ReceiverKind,
+  secretSetting,
+  textSetting,
+  urlSetting,
+} from "./kind.ts"
 import { bodyAs, delivered } from "./outcome.ts"
 
-export const ntfySchema = v.object({
+export const ntfySchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("ntfy"),
   /** On a public server the topic is the password. */
-  topic: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, "not a topic's name")),
+  topic: v.pipe(textSetting, v.regex(/^[A-Za-z0-9_-]{1,64}$/, "not a topic's name")),
   token: v.optional(secretSetting(8, 256)),
   url: v.optional(urlSetting, "https://ntfy.sh"),
 })

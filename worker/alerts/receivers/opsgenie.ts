@@ -8,7 +8,7 @@ import { detailOf, factsOf, fitting, headline, oneLine, truncated } from "../tex
 import { joined, jsonPost, nameSetting, type ReceiverKind, secretSetting, urlSetting } from "./kind.ts"
 import { bodyAs, delivered } from "./outcome.ts"
 
-export const opsgenieSchema = v.object({
+export const opsgenieSchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("opsgenie"),
   /** Of an API integration, not an API token. */

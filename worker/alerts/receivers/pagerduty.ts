@@ -5,14 +5,14 @@
 import * as v from "valibot"
 import type { Notification, RequestContext } from "../notification.ts"
 import { detailOf, factsOf, fitting, headline, isoTime, oneLine, truncated } from "../text.ts"
-import { joined, jsonPost, nameSetting, type ReceiverKind, urlSetting } from "./kind.ts"
+import { joined, jsonPost, nameSetting, type ReceiverKind, textSetting, urlSetting } from "./kind.ts"
 import { bodyAs, delivered, reasonOf } from "./outcome.ts"
 
-export const pagerdutySchema = v.object({
+export const pagerdutySchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("pagerduty"),
   /** Of an "Events API v2" integration. */
-  routing_key: v.pipe(v.string(), v.regex(/^[A-Za-z0-9]{32}$/, "not a routing key: 32 letters and digits")),
+  routing_key: v.pipe(textSetting, v.regex(/^[A-Za-z0-9]{32}$/, "not a routing key: 32 letters and digits")),
   /** Another one in the EU: https://events.eu.pagerduty.com */
   url: v.optional(urlSetting, "https://events.pagerduty.com"),
 })

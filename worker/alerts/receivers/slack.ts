@@ -9,7 +9,7 @@ import { detailOf, entityEscape, factsOf, headline, symbolOf, truncated } from "
 import { jsonPost, nameSetting, type ReceiverKind, urlSetting } from "./kind.ts"
 import { bodyAs, delivered, reasonOf } from "./outcome.ts"
 
-export const slackSchema = v.object({
+export const slackSchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("slack"),
   /** Whoever knows it may post: the whole URL is the secret. */

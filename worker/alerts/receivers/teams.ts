@@ -9,7 +9,7 @@ import { detailOf, factsOf, fitting, headline, symbolOf, truncated } from "../te
 import { jsonPost, nameSetting, type ReceiverKind, urlSetting } from "./kind.ts"
 import { delivered } from "./outcome.ts"
 
-export const teamsSchema = v.object({
+export const teamsSchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("teams"),
   /** The whole URL is the secret, and is sent byte for byte. Its host says nothing: it changed before. */

@@ -6,15 +6,15 @@ import * as v from "valibot"
 import type { Notification, RequestContext } from "../notification.ts"
 import { retryAfterSecondsMs } from "../retry-after.ts"
 import { detailOf, entityEscape, factsOf, headline, symbolOf, truncated } from "../text.ts"
-import { joined, jsonPost, nameSetting, type ReceiverKind, urlSetting } from "./kind.ts"
+import { joined, jsonPost, nameSetting, type ReceiverKind, textSetting, urlSetting } from "./kind.ts"
 import { bodyAs, delivered, reasonOf } from "./outcome.ts"
 
-export const telegramSchema = v.object({
+export const telegramSchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("telegram"),
   /** From @BotFather: `123456:ABC-DEF...` */
-  token: v.pipe(v.string(), v.regex(/^[0-9]{3,20}:[A-Za-z0-9_-]{20,64}$/, "not a bot's token")),
-  chat_id: v.pipe(v.string(), v.regex(/^(-?[0-9]{1,20}|@[A-Za-z0-9_]{3,64})$/, "not a chat's id")),
+  token: v.pipe(textSetting, v.regex(/^[0-9]{3,20}:[A-Za-z0-9_-]{20,64}$/, "not a bot's token")),
+  chat_id: v.pipe(textSetting, v.regex(/^(-?[0-9]{1,20}|@[A-Za-z0-9_]{3,64})$/, "not a chat's id")),
   thread_id: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   url: v.optional(urlSetting, "https://api.telegram.org"),
 })

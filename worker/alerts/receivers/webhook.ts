@@ -6,14 +6,14 @@ import * as v from "valibot"
 import type { Notification, NotificationAction, NotifiedIncident, RequestContext } from "../notification.ts"
 import { isWebhookSecret, webhookHeaders } from "../standard-webhooks.ts"
 import { fitting, headline, isoTime, truncated } from "../text.ts"
-import { jsonPost, nameSetting, type ReceiverKind, urlSetting } from "./kind.ts"
+import { jsonPost, nameSetting, type ReceiverKind, textSetting, urlSetting } from "./kind.ts"
 
 const secretSchema = v.pipe(
-  v.string(),
+  textSetting,
   v.check(isWebhookSecret, "not a Standard Webhooks secret (whsec_... or whsk_...)"),
 )
 
-export const webhookSchema = v.object({
+export const webhookSchema = v.strictObject({
   name: nameSetting,
   kind: v.literal("webhook"),
   url: urlSetting,
