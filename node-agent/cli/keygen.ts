@@ -1,12 +1,13 @@
 /** `quorumbeat keygen`: makes keys. */
 import type { Result } from "../../protocol/result.ts"
-import { createCredential, createNodeKey, createRingKey } from "../host/key-file.ts"
+import { createCredential, createNodeKey, createReceiverKey, createRingKey } from "../host/key-file.ts"
 import { type Command, CommandFailure, exitStatus, parseOptions, print, usageFailure } from "./command.ts"
 
 const help = `Usage: quorumbeat keygen FILE
        quorumbeat keygen --witness FILE
        quorumbeat keygen --ring [--id N] FILE
        quorumbeat keygen --credential FILE
+       quorumbeat keygen --receivers [--id N] FILE
 
 Makes a key in FILE (mode 0400); a file that exists is never overwritten.
 
@@ -14,7 +15,8 @@ Makes a key in FILE (mode 0400); a file that exists is never overwritten.
   --witness     the witness's Ed25519 key (JWK), for the secret WITNESS_KEY; prints the public key
   --ring        the ring key that all nodes share: copy the file to every node, over a safe way
   --credential  the operator's credential for the witness; prints its SHA-256 for OPERATOR_CREDENTIAL_SHA256
-  --id N        the ring key's number, 1 to 255 (1); the next key gets another one
+  --receivers   a key that seals the receivers' secrets in the witness's storage, for the secret RECEIVER_KEY
+  --id N        the number of a ring key or receivers' key, 1 to 255 (1); the next key gets another one
 
 Exit status: 0 made; 1 not; 2 wrong use.`
 
@@ -28,16 +30,21 @@ export const keygen: Command = {
         ring: { type: "boolean", default: false },
         witness: { type: "boolean", default: false },
         credential: { type: "boolean", default: false },
+        receivers: { type: "boolean", default: false },
         id: { type: "string" },
       },
       { min: 1, max: 1 },
     )
     const [file = ""] = positionals
-    if ([values.ring, values.witness, values.credential].filter(Boolean).length > 1) {
-      throw usageFailure("--ring, --witness and --credential exclude each other")
+    if ([values.ring, values.witness, values.credential, values.receivers].filter(Boolean).length > 1) {
+      throw usageFailure("--ring, --witness, --credential and --receivers exclude each other")
     }
-    if (values.id !== undefined && !values.ring) throw usageFailure("--id goes with --ring only")
-    if (values.ring) return report(createRingKey(file, readId(values.id ?? "1")))
+    if (values.id !== undefined && !values.ring && !values.receivers) {
+      throw usageFailure("--id goes with --ring and --receivers only")
+    }
+    const id = readId(values.id ?? "1")
+    if (values.ring) return report(createRingKey(file, id))
+    if (values.receivers) return report(createReceiverKey(file, id))
     return report(values.credential ? createCredential(file) : createNodeKey(file))
   },
 }

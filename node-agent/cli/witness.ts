@@ -20,6 +20,8 @@ const help = `Usage: quorumbeat witness --state-dir DIR --key FILE --credential-
   --state-dir DIR            its storage, for it alone
   --key FILE                 its Ed25519 key (\`quorumbeat keygen --witness\`)
   --credential-file FILE     the operator's credential (\`quorumbeat keygen --credential\`)
+  --receiver-key FILE        seals receivers' secrets (\`quorumbeat keygen --receivers\`); the newest first, may be given
+                             again; without it a key is made of the witness's own
   --allow-private-receivers  let alerts go to private addresses
   --posts-per-second N       how many posts a second one cluster may make (40)
 
@@ -52,20 +54,23 @@ async function serve(parameters: readonly string[]): Promise<number> {
     "state-dir": { type: "string" },
     key: { type: "string" },
     "credential-file": { type: "string" },
+    "receiver-key": { type: "string", multiple: true, default: [] as string[] },
     "allow-private-receivers": { type: "boolean", default: false },
     "posts-per-second": { type: "string" },
   })
   const stateDirectory = required("--state-dir", values["state-dir"])
   const keyFile = required("--key", values.key)
-  const credential = readCredential(required("--credential-file", values["credential-file"]))
+  const credential = readOneSecret(required("--credential-file", values["credential-file"]))
   const key = readNodeKey(keyFile)
   if (key.kind === "error") throw usageFailure(key.error)
+  const receiverKeys = values["receiver-key"].map(readOneSecret).join(" ")
   const result = await runEmbeddedWitness({
     listen: values.listen,
     stateDirectory,
     bindings: {
       WITNESS_KEY: JSON.stringify(key.value.privateKey.export({ format: "jwk" })),
       OPERATOR_CREDENTIAL_SHA256: createHash("sha256").update(credential).digest("hex"),
+      ...(receiverKeys === "" ? {} : { RECEIVER_KEY: receiverKeys }),
       ...(values["allow-private-receivers"] ? { ALLOW_PRIVATE_RECEIVERS: "1" } : {}),
       ...(values["posts-per-second"] === undefined ? {} : { POSTS_PER_SECOND: values["posts-per-second"] }),
     },
@@ -82,7 +87,7 @@ async function register(parameters: readonly string[]): Promise<number> {
     alerts: { type: "string" },
   })
   const config = readConfiguration(values.config)
-  const credential = readCredential(required("--credential-file", values["credential-file"]))
+  const credential = readOneSecret(required("--credential-file", values["credential-file"]))
   const rules = values.alerts === undefined ? undefined : readText(values.alerts)
   const result = await registerCluster({ config, url: values.url, credential })
   if (result.kind === "error") throw new CommandFailure(exitStatus.failed, result.error)
@@ -115,7 +120,7 @@ function required(option: string, value: string | undefined): string {
   return value
 }
 
-function readCredential(path: string): string {
+function readOneSecret(path: string): string {
   const text = readSecret(path)
   if (text.kind === "error") throw usageFailure(text.error)
   return text.value.trim()

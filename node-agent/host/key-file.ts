@@ -68,6 +68,11 @@ export function createCredential(path: string): Result<string, string> {
   return written.kind === "ok" ? ok(createHash("sha256").update(credential).digest("hex")) : written
 }
 
+/** A key that seals receivers' secrets at the witness; several in one secret, the newest first, rotate it. */
+export function createReceiverKey(path: string, id: number): Result<undefined, string> {
+  return writeSecret(path, `k${id}:${randomBytes(32).toString("base64")}\n`)
+}
+
 /** A file that only its owner may read. Checked on the open descriptor: what is read is what was checked. */
 export function readSecret(path: string): Result<string, string> {
   let descriptor: number

@@ -5,10 +5,12 @@ import { sha256Hex } from "../../../node-agent/host/config-file.ts"
 import {
   createCredential,
   createNodeKey,
+  createReceiverKey,
   createRingKey,
   readNodeKey,
   readRingKey,
 } from "../../../node-agent/host/key-file.ts"
+import { readKeyRing } from "../../../worker/alerts/sealing.ts"
 import { temporaryDirectory } from "./fixtures.ts"
 
 describe("key files", () => {
@@ -38,6 +40,7 @@ describe("key files", () => {
     ["node", createNodeKey],
     ["ring", (path: string) => createRingKey(path, 1)],
     ["credential", createCredential],
+    ["receivers", (path: string) => createReceiverKey(path, 1)],
   ])("of kind %s are made for their owner's eyes only, and never overwritten", (_kind, create) => {
     const path = join(temporaryDirectory(), "key")
     create(path)
@@ -72,4 +75,13 @@ describe("key files", () => {
   it("that are not there are an error with the path", () => {
     expect(readNodeKey("/nowhere/key")).toMatchObject({ error: expect.stringContaining("/nowhere/key") })
   })
+})
+
+it("receivers' keys, the newer file before the older, are a ring of which the newest seals", async () => {
+  const directory = temporaryDirectory()
+  const files = [2, 1].map((id) => join(directory, `receivers-${id}.key`))
+  for (const [index, file] of files.entries()) expect(createReceiverKey(file, 2 - index).kind).toBe("ok")
+  const secret = files.map((file) => readFileSync(file, "utf8")).join("")
+  const ring = await readKeyRing(secret, undefined)
+  expect(ring).toMatchObject({ kind: "ok", value: [{ id: "k2" }, { id: "k1" }] })
 })
