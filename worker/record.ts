@@ -9,6 +9,7 @@ import type { Reply, Summary } from "../protocol/summaries.ts"
 import type { WallTime } from "../protocol/units.ts"
 import { wallTime } from "../protocol/units.ts"
 import type { PlacedEvent } from "./alerts/incidents.ts"
+import { ofNode, placed } from "./alerts/places.ts"
 import {
   type ArbiterState,
   type Arbitration,
@@ -29,7 +30,6 @@ import {
   quotaPercent,
   reportedEventsPerDay,
 } from "./meter.ts"
-import { placed } from "./places.ts"
 import { checkSilence, emptyWatch, leaseMoves, noteSummary, rollbackSeen, type Watch } from "./watch.ts"
 
 export interface WitnessRecord {
@@ -159,7 +159,7 @@ function noteAll(
     const room = Math.max(0, reportedEventsPerDay - meter.reportedEvents)
     const reported = summary.events
       .slice(0, room)
-      .map((event) => placed({ ...event, id: `${summary.node}:${event.id}` }, configuration, summary.site))
+      .map((event) => placed(ofNode(event, summary.node), configuration, summary.site))
     meter = metered(meter, now, { reportedEvents: reported.length })
     events.push(...noted.events, ...reported)
   }

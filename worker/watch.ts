@@ -19,9 +19,9 @@ import type { PeerState, Summary } from "../protocol/summaries.ts"
 import type { Epoch, Incarnation, NodeId, SiteId, WallTime } from "../protocol/units.ts"
 import { wallTime } from "../protocol/units.ts"
 import type { PlacedEvent } from "./alerts/incidents.ts"
+import { nameOfNode } from "./alerts/places.ts"
 import { type ArbiterState, entryOf } from "./arbiter.ts"
 import { siteOf, type WitnessConfiguration } from "./configuration.ts"
-import { nameOfNode } from "./places.ts"
 import { noteServices, type ServiceWatches } from "./service-watch.ts"
 
 export interface SiteWatch {

@@ -1,9 +1,11 @@
 /** `quorumbeat agent`: checks what it is given and becomes the real-time process. */
+import { existsSync } from "node:fs"
 import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
 import type { LogLevel } from "../core/effects.ts"
-import { readNodeKey, readRingKey } from "../host/key-file.ts"
+import { readNodeKey, readRingKey, readSecret } from "../host/key-file.ts"
 import { becomeRealtime, LaunchFailure } from "../host/launch.ts"
 import { processorMax } from "../host/realtime.ts"
+import { readAlertFile } from "../paging/page.ts"
 import { type Command, CommandFailure, exitStatus, parseOptions, usageFailure } from "./command.ts"
 import { findSelf, readConfiguration } from "./configuration.ts"
 import { defaultPaths } from "./paths.ts"
@@ -19,6 +21,7 @@ SIGTERM leaves the ring in order (services stop or move); a second SIGTERM, or 3
   --runtime-dir DIR       lease files and socket, best on tmpfs (${defaultPaths.runtime})
   --key FILE              this node's Ed25519 key (${defaultPaths.nodeKey})
   --ring-key FILE         shared ring key, the active one first; may be given again (${defaultPaths.ringKey})
+  --alerts FILE           alert rules for paging from here while the witness is away (${defaultPaths.alerts}, if it is there)
   --log-level LEVEL       debug, info, warn or error (info)
   --trace FILE            append every event with its effects to FILE, as JSON lines
   --scheduling auto|none  try SCHED_FIFO, then nice -20; none: leave as it is (auto)
@@ -37,6 +40,7 @@ const options = {
   "runtime-dir": { type: "string", default: defaultPaths.runtime },
   key: { type: "string", default: defaultPaths.nodeKey },
   "ring-key": { type: "string", multiple: true, default: [defaultPaths.ringKey] as string[] },
+  alerts: { type: "string" },
   "log-level": { type: "string", default: "info" },
   trace: { type: "string" },
   scheduling: { type: "string", default: "auto" },
@@ -62,6 +66,7 @@ export const agent: Command = {
         runtimeDirectory: values["runtime-dir"],
         nodeKeyFile: values.key,
         ringKeyFiles: values["ring-key"],
+        alertsFile: checkAlerts(values.alerts),
         logLevel: readLogLevel(values["log-level"]),
         traceFile: values.trace,
         scheduling: readScheduling(values.scheduling),
@@ -100,6 +105,17 @@ function checkKeys(
       throw usageFailure(`${file}: a second ring key with id ${ringKey.value.id}`)
     ids.add(ringKey.value.id)
   }
+}
+
+/** The file to page by; `undefined`: there is none. One that cannot be used is found now, not when the witness is away. */
+function checkAlerts(file: string | undefined): string | undefined {
+  const path = file ?? (existsSync(defaultPaths.alerts) ? defaultPaths.alerts : undefined)
+  if (path === undefined) return undefined
+  const text = readSecret(path)
+  if (text.kind === "error") throw usageFailure(text.error)
+  const read = readAlertFile(text.value)
+  if (read.kind === "error") throw usageFailure(`${path}:${read.error}`)
+  return path
 }
 
 function readLogLevel(word: string): LogLevel {

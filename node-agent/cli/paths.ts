@@ -3,6 +3,7 @@ export const defaultPaths = {
   config: "/etc/quorumbeat/cluster.toml",
   nodeKey: "/etc/quorumbeat/node.key",
   ringKey: "/etc/quorumbeat/ring.key",
+  alerts: "/etc/quorumbeat/alerts.toml",
   state: "/var/lib/quorumbeat",
   runtime: "/run/quorumbeat",
 } as const

@@ -231,7 +231,10 @@ function tellChange(turn: Turn, before: View | undefined, view: View): void {
   if (view.coordinator !== turn.node.self.id) return
   const name = (id: NodeId) => turn.node.config.nodes.find((each) => each.id === id)?.name ?? String(id)
   for (const lost of before?.members ?? []) {
-    if (!view.members.includes(lost)) reportEvent(turn, "warning", "node-down", name(lost), "left the ring")
+    if (view.members.includes(lost)) continue
+    const incarnation = before?.incarnations.get(lost)
+    const cause = incarnation === undefined ? undefined : `i${incarnation}`
+    reportEvent(turn, "warning", "node-down", name(lost), "left the ring", cause)
   }
   for (const joined of view.members) {
     if (!(before?.members.includes(joined) ?? false))

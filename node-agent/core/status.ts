@@ -1,6 +1,14 @@
 /** What `quorumbeat status` shows: a printable picture of one node's state, made at one instant. Decides nothing. */
 import { mandateLease } from "../../protocol/lease.ts"
-import { elapsed, type Instant, type NodeId, ringKey, type SiteId } from "../../protocol/units.ts"
+import type { ReportedEvent } from "../../protocol/summaries.ts"
+import {
+  elapsed,
+  type Instant,
+  type NodeId,
+  ringKey,
+  type SiteId,
+  type WallTime,
+} from "../../protocol/units.ts"
 import { isPersonNeeded } from "./fencing.ts"
 import { type LinkStatus, linksStatus } from "./link-status.ts"
 import { probeInterval } from "./peers.ts"
@@ -84,12 +92,7 @@ export interface NodeStatus {
     readonly state: "own" | "alive" | "silent"
   }[]
   readonly dropped_datagrams: Readonly<Record<string, number>>
-  readonly events: readonly {
-    readonly at_ms: number
-    readonly kind: string
-    readonly subject: string
-    readonly detail: string
-  }[]
+  readonly events: readonly (Omit<ReportedEvent, "at"> & { readonly at_ms: WallTime })[]
 }
 
 export function statusOf(node: NodeState, now: Instant): NodeStatus {
@@ -119,7 +122,7 @@ export function statusOf(node: NodeState, now: Instant): NodeStatus {
     sites: config.sites.map((site) => siteStatus(node, site.name, now)),
     local_health: node.localHealth,
     dropped_datagrams: node.dropped,
-    events: node.recent.map(({ at, kind, subject, detail }) => ({ at_ms: at, kind, subject, detail })),
+    events: node.recent.map(({ at, ...event }) => ({ at_ms: at, ...event })),
   }
 }
 

@@ -67,8 +67,18 @@ const recentEventsMax = 50
 /** Events wait for the witness; beyond this many the oldest are dropped: the log has them. */
 const unsentEventsMax = 100
 
-/** Something operators should know: logged, kept for status, sent to the witness with the next summary. */
-export function report(turn: Turn, severity: Severity, kind: string, subject: string, detail: string): void {
+/**
+ * Something operators should know: logged, kept for status, sent to the witness with the next summary. `cause` makes one
+ * incident of what this node and the witness both notice; what nobody else notices has none.
+ */
+export function report(
+  turn: Turn,
+  severity: Severity,
+  kind: string,
+  subject: string,
+  detail: string,
+  cause?: string,
+): void {
   const { node } = turn
   const event: ReportedEvent = {
     id: `${node.self.id}-${node.incarnation}-${node.nextEvent}`,
@@ -77,6 +87,7 @@ export function report(turn: Turn, severity: Severity, kind: string, subject: st
     severity,
     at: node.wall,
     detail,
+    ...(cause === undefined ? {} : { cause }),
   }
   node.nextEvent += 1
   node.recent = [...node.recent, event].slice(-recentEventsMax)

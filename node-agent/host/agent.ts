@@ -39,6 +39,8 @@ export interface AgentOptions {
   readonly stateDirectory: string
   readonly runtimeDirectory: string
   readonly nodeKeyFile: string
+  /** `undefined`: this node does not page. */
+  readonly alertsFile: string | undefined
   /** The active one first. */
   readonly ringKeys: readonly RingKey[]
   readonly logLevel: LogLevel
@@ -196,11 +198,20 @@ class Agent {
   }
 
   #createControl(): ControlLink {
-    const { config, self, runtimeDirectory, nodeKeyFile, logLevel, traceFile, lockDescriptor, realtime } =
-      this.#options
+    const {
+      config,
+      self,
+      runtimeDirectory,
+      nodeKeyFile,
+      alertsFile,
+      logLevel,
+      traceFile,
+      lockDescriptor,
+      realtime,
+    } = this.#options
     return new ControlLink({
       start: () => realtime.forChildren(() => spawnControl(ownProgram(), lockDescriptor)),
-      setup: { config, self, runtimeDirectory, nodeKeyFile, logLevel, traceFile },
+      setup: { config, self, runtimeDirectory, nodeKeyFile, alertsFile, logLevel, traceFile },
       now: monotonicNow,
       event: (event) => this.#deliver(event),
       keepRecord: (request) => void this.#answerWithRecord(request),

@@ -23,6 +23,8 @@ export interface Launch {
   readonly stateDirectory: string
   readonly runtimeDirectory: string
   readonly nodeKeyFile: string
+  /** Alert rules for direct paging; `undefined`: this node does not page. */
+  readonly alertsFile: string | undefined
   /** The active one first. */
   readonly ringKeyFiles: readonly string[]
   readonly logLevel: LogLevel

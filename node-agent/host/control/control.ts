@@ -10,6 +10,7 @@ import type { NodeConfig, ServiceConfig } from "../../../protocol/cluster.ts"
 import type { FoundService } from "../../core/events.ts"
 import { readNodeKey } from "../key-file.ts"
 import { leaseFilePath } from "../lease-file.ts"
+import { DirectPages } from "./direct-pages.ts"
 import { FenceDevices } from "./fence/fence-devices.ts"
 import { startHealthSampler } from "./health-sampler.ts"
 import { endLeftovers, type Leftover } from "./leftovers.ts"
@@ -57,6 +58,8 @@ class Control {
   readonly #services: ReadonlyMap<string, ServiceRunner>
   readonly #fences: FenceDevices
   readonly #api: LocalApi
+  /** `undefined`: this node does not page. */
+  readonly #pages: DirectPages | undefined
 
   constructor(setup: ControlSetup, send: (message: FromControl) => void) {
     const node = setup.config.nodes.find(({ id }) => id === setup.self)
@@ -70,6 +73,9 @@ class Control {
         ? undefined
         : new TraceFile(setup.traceFile, (reason) => this.#log("error", "trace-failed", { reason }))
     this.#witness = this.#createWitness()
+    const { config, alertsFile } = setup
+    this.#pages =
+      alertsFile === undefined ? undefined : new DirectPages({ config, file: alertsFile, log: this.#log })
     this.#services = new Map(
       setup.config.services
         .filter((service) => service.nodes.includes(setup.self))
@@ -122,6 +128,7 @@ class Control {
         break
       case "status":
         this.#api.status = message
+        this.#pages?.see(message.status)
         break
       case "trace":
         this.#trace?.append(message.line)
@@ -134,6 +141,7 @@ class Control {
     this.#fences.close()
     await Promise.all([...this.#services.values()].map((service) => service.shutDown()))
     this.#witness.close()
+    this.#pages?.close()
     await this.#trace?.close()
   }
 

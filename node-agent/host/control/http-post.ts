@@ -1,11 +1,12 @@
 /**
- * One HTTP POST with a deadline, a cap on the answer, and a word for whatever goes wrong. Connections are kept alive;
+ * One HTTP request with a deadline, a cap on the answer, and a word for whatever goes wrong. Connections are kept alive;
  * HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured.
  *
  * Node's own client: undici as a package costs 24 MB of this process's memory (measured: 88 against 64 MB), a fifth of
  * what both processes may use.
  */
 import type { IncomingMessage } from "node:http"
+import type { LookupFunction } from "node:net"
 import { err, ok, type Result } from "../../../protocol/result.ts"
 import type { Instant } from "../../../protocol/units.ts"
 import { monotonicNow } from "../clock.ts"
@@ -17,8 +18,22 @@ const socketsMax = 8
 
 export interface HttpAnswer {
   readonly status: number
+  /** Those of `answerHeaders` that are there. */
+  readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
+
+const answerHeaders = ["content-type", "retry-after", "location"]
+
+export interface HttpQuestion {
+  readonly method: string
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** Instead of the system's own: may refuse addresses that a name resolves to. */
+export type Lookup = LookupFunction
 
 export type PostFault =
   | "timeout"
@@ -31,15 +46,25 @@ export type PostFault =
   | `network-${string}`
 
 export class HttpClient {
-  readonly #agents = {
-    http: new http.Agent({ keepAlive: true, maxSockets: socketsMax, proxyEnv: process.env }),
-    https: new https.Agent({ keepAlive: true, maxSockets: socketsMax, proxyEnv: process.env }),
+  readonly #agents
+  readonly #lookup: Lookup | undefined
+
+  constructor(lookup?: Lookup) {
+    const options = { keepAlive: true, maxSockets: socketsMax, proxyEnv: process.env }
+    this.#agents = { http: new http.Agent(options), https: new https.Agent(options) }
+    this.#lookup = lookup
   }
 
   /** The answer, whatever its status. Tries once more when a kept connection turns out to have been closed meanwhile. */
-  async post(url: URL, body: string, timeout: Instant): Promise<Result<HttpAnswer, PostFault>> {
-    const first = await this.#attempt(url, body, timeout)
-    return first.kind === "stale" ? asResult(await this.#attempt(url, body, timeout)) : asResult(first)
+  post(url: URL, body: string, timeout: Instant): Promise<Result<HttpAnswer, PostFault>> {
+    const headers = { "content-type": "application/json" }
+    return this.ask({ method: "POST", url: url.href, headers, body }, timeout)
+  }
+
+  /** Redirects are answers like any other: none is followed. */
+  async ask(question: HttpQuestion, timeout: Instant): Promise<Result<HttpAnswer, PostFault>> {
+    const first = await this.#attempt(question, timeout)
+    return first.kind === "stale" ? asResult(await this.#attempt(question, timeout)) : asResult(first)
   }
 
   close(): void {
@@ -47,14 +72,17 @@ export class HttpClient {
     this.#agents.https.destroy()
   }
 
-  #attempt(url: URL, body: string, timeout: Instant): Promise<Attempt> {
+  #attempt({ method, url, headers, body }: HttpQuestion, timeout: Instant): Promise<Attempt> {
     return new Promise((resolve) => {
       const [start, agent] =
-        url.protocol === "https:" ? [https.request, this.#agents.https] : [http.request, this.#agents.http]
+        new URL(url).protocol === "https:"
+          ? [https.request, this.#agents.https]
+          : [http.request, this.#agents.http]
       const request = start(url, {
-        method: "POST",
+        method,
         agent,
-        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
+        headers: { ...headers, "content-length": Buffer.byteLength(body) },
+        ...(this.#lookup === undefined ? {} : { lookup: this.#lookup }),
       })
       const finish = (attempt: Attempt): void => {
         clearTimeout(timer)
@@ -98,8 +126,17 @@ function collect(response: IncomingMessage, finish: (attempt: Attempt) => void):
   response.on("error", () => finish(fault("connection-lost")))
   response.on("end", () => {
     if (!response.complete) finish(fault("connection-lost"))
-    else finish(ok({ status, body: Buffer.concat(chunks).toString("utf8") }))
+    else finish(ok({ status, headers: headersOf(response), body: Buffer.concat(chunks).toString("utf8") }))
   })
+}
+
+function headersOf({ headers }: IncomingMessage): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    answerHeaders.flatMap((name) => {
+      const value = headers[name]
+      return value === undefined ? [] : [[name, String(value)]]
+    }),
+  )
 }
 
 function wordOf(cause: Error): PostFault {

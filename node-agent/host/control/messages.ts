@@ -19,6 +19,8 @@ export interface ControlSetup {
   readonly self: NodeId
   readonly runtimeDirectory: string
   readonly nodeKeyFile: string
+  /** Alert rules for direct paging; `undefined`: this node does not page. */
+  readonly alertsFile: string | undefined
   readonly logLevel: LogLevel
   readonly traceFile: string | undefined
 }

@@ -1,5 +1,5 @@
 /** One node: its agent (`quorumbeat agent`, two processes) and its ledger daemon, which outlives the agent. */
-import { mkdirSync, readFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync } from "node:fs"
 import { request } from "node:http"
 import { join } from "node:path"
 import { fetchStatus } from "../../../node-agent/cli/agent-client.ts"
@@ -39,6 +39,11 @@ export class Agent {
     return this.node.name
   }
 
+  /** Rules for direct paging; a test that wants it writes them before the agent starts. */
+  get alertsFile(): string {
+    return join(this.node.directory, "alerts.toml")
+  }
+
   get isRunning(): boolean {
     return this.#child?.isRunning ?? false
   }
@@ -64,6 +69,7 @@ export class Agent {
         ...["--state-dir", stateDirectory, "--runtime-dir", runtimeDirectory, "--key", keyFile],
         ...["--ring-key", this.#layout.ringKeyFile, "--scheduling", scheduling],
         ...(trace ? ["--trace", traceFile] : []),
+        ...(existsSync(this.alertsFile) ? ["--alerts", this.alertsFile] : []),
       ],
       logFile,
     })

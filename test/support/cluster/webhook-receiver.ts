@@ -1,11 +1,15 @@
 /** Where the witness's alerts go in demo and tests: an HTTP server that checks each request as Standard Webhooks demands. */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
 import { createServer, type IncomingMessage, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
 
 export interface Alert {
   readonly id: string
   readonly kind: string
   readonly subject: string
+  /** `<cluster>:<incident>`. */
+  readonly dedupKey: string
+  readonly type: string
 }
 
 /** A request older or newer than this is refused, as the specification advises. */
@@ -25,10 +29,11 @@ export class WebhookReceiver {
     })
   }
 
-  listen(port: number): Promise<void> {
+  /** 0: a port that is free, and resolves with it. */
+  listen(port: number): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once("error", reject)
-      this.#server.listen(port, "127.0.0.1", resolve)
+      this.#server.listen(port, "127.0.0.1", () => resolve((this.#server.address() as AddressInfo).port))
     })
   }
 
@@ -45,9 +50,9 @@ export class WebhookReceiver {
       return 401
     }
     const id = String(request.headers["webhook-id"])
-    const { data } = JSON.parse(body)
+    const { type, data } = JSON.parse(body)
     if (!this.alerts.some((alert) => alert.id === id))
-      this.alerts.push({ id, kind: data.kind, subject: data.subject })
+      this.alerts.push({ id, type, kind: data.kind, subject: data.subject, dedupKey: data.dedup_key })
     return 204
   }
 

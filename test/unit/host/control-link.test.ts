@@ -202,6 +202,7 @@ function linked() {
       self: nodeId(1),
       runtimeDirectory: "/nowhere",
       nodeKeyFile: "/nowhere/key",
+      alertsFile: undefined,
       logLevel: "info",
       traceFile: undefined,
     },

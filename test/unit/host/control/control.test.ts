@@ -175,6 +175,7 @@ function agentOf(scripts: Scripts, witness?: object) {
         self: nodeId(1),
         runtimeDirectory: directory,
         nodeKeyFile,
+        alertsFile: undefined,
         logLevel: "error",
         traceFile: undefined,
       },

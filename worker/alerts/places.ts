@@ -2,21 +2,37 @@
  * Where in the cluster an event belongs, by name, so that alerts can be matched, grouped and explained by site and node.
  * Pure.
  */
-import type { ReportedEvent } from "../protocol/summaries.ts"
-import type { NodeId, SiteId } from "../protocol/units.ts"
-import { entryOfKind } from "./alerts/catalogue.ts"
-import type { PlacedEvent } from "./alerts/incidents.ts"
-import type { WitnessConfiguration } from "./configuration.ts"
+import type { ReportedEvent } from "../../protocol/summaries.ts"
+import type { NodeId, SiteId } from "../../protocol/units.ts"
+import { entryOfKind } from "./catalogue.ts"
+import type { PlacedEvent } from "./incidents.ts"
+
+/** What must be known of a cluster to place its events. */
+export interface Places {
+  readonly nodes: readonly {
+    readonly node: NodeId
+    readonly name?: string | undefined
+    readonly site: SiteId
+  }[]
+}
 
 /** The name people gave a node; its number if the witness was never told one. */
-export function nameOfNode(configuration: WitnessConfiguration, node: NodeId): string {
+export function nameOfNode(configuration: Places, node: NodeId): string {
   return configuration.nodes.find((each) => each.node === node)?.name ?? String(node)
+}
+
+/**
+ * An event as `node` tells it: no node can take another one's ids. Its own id is its cause, if it has no other, so that
+ * the incident is the same whoever posts it to the witness, or pages it.
+ */
+export function ofNode(event: ReportedEvent, node: NodeId): ReportedEvent {
+  return { ...event, id: `${node}:${event.id}`, cause: event.cause ?? event.id }
 }
 
 /** An event of a node of `reporter`; what it does not say itself follows from its subject. */
 export function placed(
   event: ReportedEvent,
-  configuration: WitnessConfiguration,
+  configuration: Places,
   reporter: SiteId | undefined,
 ): PlacedEvent {
   const { noun } = entryOfKind(event.kind, event.severity)
@@ -33,7 +49,7 @@ export function placed(
 /** A link is named by its ends, `a1-a2/0` or `a1/0`; a node by its name. */
 function namedNodes(
   subject: string,
-  configuration: WitnessConfiguration,
+  configuration: Places,
 ): readonly { readonly name: string; readonly site: SiteId }[] {
   const names = configuration.nodes.map(({ node, site }) => ({ name: nameOfNode(configuration, node), site }))
   const whole = names.filter(({ name }) => name === subject)
