@@ -1,6 +1,6 @@
 /**
- * ntfy, published as JSON to the server's root. What follows a trigger carries the same sequence id: servers from 2.16 on
- * replace the former notification, older ones show another.
+ * ntfy, published as JSON to the server's root. A trigger is a message of its own, each time: it must ring. What follows
+ * names its id as the sequence id: servers from 2.16 on replace the notification without a sound, older ones show another.
  */
 import * as v from "valibot"
 import type { Notification, RequestContext } from "../notification.ts"
@@ -28,11 +28,12 @@ export const ntfySchema = v.strictObject({
 type Settings = v.InferOutput<typeof ntfySchema>
 
 /** Bytes; a longer message would become an attachment. The title is ours to bound. */
-export const ntfyLimits = { message: 4_096, title: 250, sequenceId: 64 } as const
+export const ntfyLimits = { message: 4_096, title: 250 } as const
 const bodyMax = 8_192
 const messageMax = 3_500
 const linkMax = 2_048
-const answerSchema = v.object({ id: v.string() })
+/** The sequence is named after its first message. */
+const answerSchema = v.object({ id: v.string(), sequence_id: v.optional(v.string()) })
 
 export const ntfy: ReceiverKind<Settings> = {
   // A visitor has 60 at once, then one every 5 s; a storm must leave something for what follows.
@@ -48,12 +49,18 @@ export const ntfy: ReceiverKind<Settings> = {
         : fitting([body(20), body(5), body(0), body(undefined)], bodyMax)
     return jsonPost(joined(url, ""), text, token === undefined ? {} : { authorization: `Bearer ${token}` })
   },
-  outcome: (answer) =>
-    answer.status === 200 ? delivered(answer, bodyAs(answer, answerSchema)?.id) : undefined,
+  outcome(answer) {
+    const sent = answer.status === 200 ? bodyAs(answer, answerSchema) : undefined
+    return sent && delivered(answer, sent.sequence_id || sent.id)
+  },
 }
 
-function messageOf(notification: Notification, { now }: RequestContext, listed: number | undefined): object {
-  const { link, dedupKey } = notification
+function messageOf(
+  notification: Notification,
+  { now, reference }: RequestContext,
+  listed: number | undefined,
+): object {
+  const { link, action } = notification
   const facts =
     listed === undefined ? [] : factsOf(notification, now).map(({ name, value }) => `${name}: ${value}`)
   const detail = listed === undefined ? "" : detailOf(notification, listed)
@@ -63,7 +70,7 @@ function messageOf(notification: Notification, { now }: RequestContext, listed: 
     message: truncatedBytes(lines.join("\n"), messageMax),
     priority: priorityOf(notification),
     tags: [tagOf(notification)],
-    sequence_id: dedupKey.replace(/[^A-Za-z0-9_-]/g, "-").slice(-ntfyLimits.sequenceId),
+    ...(action === "trigger" || reference === undefined ? {} : { sequence_id: reference }),
     ...(link === undefined || link.length > linkMax ? {} : { click: link }),
   }
 }

@@ -184,6 +184,7 @@ describe("what services say in their own way", () => {
     ["telegram", 403, { ok: false, description: "Forbidden: bot was blocked by the user" }, refused],
     ["telegram", 400, { ok: false, description: "Bad Request: can't parse entities" }, rejected],
     ["ntfy", 200, { id: "xE73Iyuabi", event: "message" }, done("xE73Iyuabi")],
+    ["ntfy", 200, { id: "pBkF2Nl1Iw", sequence_id: "xE73Iyuabi", event: "message" }, done("xE73Iyuabi")],
     ["webhook", 204, "", done()],
     ["webhook", 503, "", transient],
   ])("%s: %i %o", (kind, status, body, outcome) => {

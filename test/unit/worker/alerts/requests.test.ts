@@ -319,7 +319,7 @@ describe("Telegram", () => {
 describe("ntfy", () => {
   const receiver = receivers.ntfy
 
-  it("is published to the root, with a sequence id that what follows repeats", async () => {
+  it("is published to the root; what follows a trigger replaces it by its id, a repeat rings again", async () => {
     const { url, headers, json } = await sent(receiver, notification())
     expect(url).toBe("https://ntfy.sh/")
     expect(headers.authorization).toBe("Bearer tk_12345678")
@@ -329,12 +329,15 @@ describe("ntfy", () => {
       priority: 5,
       tags: ["rotating_light"],
       click: notification().link,
-      sequence_id: "plant-7-0123456789abcdef0123456789abcdef",
     })
-    expect((await sent(receiver, resolved())).json).toMatchObject({
+    expect(json).not.toHaveProperty("sequence_id")
+    const context = { reference: "xE73Iyuabi" }
+    expect((await sent(receiver, resolved(), context)).json).toMatchObject({
       priority: 3,
-      sequence_id: "plant-7-0123456789abcdef0123456789abcdef",
+      sequence_id: "xE73Iyuabi",
     })
+    const again = await sent(receiver, notification({ repeat: 1 }), context)
+    expect(again.json).not.toHaveProperty("sequence_id")
     expect((await sent(receiver, acknowledged())).json.priority).toBe(2)
   })
 })
