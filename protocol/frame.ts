@@ -190,6 +190,17 @@ export interface JoinFrame {
   readonly proposal: readonly NodeId[]
   /** Runs at least one service: a tie between equal sets goes to owners. */
   readonly owner: boolean
+  /** The configuration in use; undefined from a node of version 1, and to one. */
+  readonly configuration?: ConfigurationMark | undefined
+}
+
+/** Names a configuration (SPEC G6). */
+export interface ConfigurationMark {
+  readonly version: number
+  /** The first 8 hex digits of its checksum. */
+  readonly checksum: string
+  /** It was ordered by a ring, not only read from the node's own file. */
+  readonly confirmed: boolean
 }
 
 /** Goes round the agreed members once, each noting that it committed; back at the representative it starts the ring. */

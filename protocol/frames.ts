@@ -16,6 +16,7 @@
  *   7 commit         ring, committed u8, members n u8 x ( node u16, incarnation u32 )
  *   8 commit-ack     ring, committed u8
  *   9 site           length u16, text
+ *  10 join with the configuration: as join, then version u32, checksum u32, confirmed u8 (0, 1)
  *   11 link-probe    id u32, link u8, sent u48, state u8 (0 up, 1 suspect, 2 down), loss u32, jitter u16
  *   12 link-answer   the same
  *   13 standing      reaches n u8 x u16, ring n u8 x u16
@@ -28,7 +29,7 @@
  *                    on its way, and being a binary fraction it does not shrink further when it is passed on
  */
 import { assert, never } from "./assert.ts"
-import { ByteReader, ByteWriter, type ParseFault, u16Max } from "./bytes.ts"
+import { ByteReader, ByteWriter, fromHex8, type ParseFault, toHex8, u16Max, u32Max } from "./bytes.ts"
 import {
   type Accusation,
   bodyBytesMax,
@@ -65,7 +66,8 @@ export type FrameError = ParseFault
 /** At most `bodyBytesMax` bytes. Asserts every bound of `frameLimits`: what exceeds one is our own mistake. */
 export function encodeFrame(frame: Frame): Uint8Array {
   const writer = new ByteWriter(bodyBytesMax)
-  writer.u8(kinds.indexOf(frame.kind) + 1)
+  const marked = frame.kind === "join" && frame.configuration !== undefined
+  writer.u8(marked ? markedJoin : kinds.indexOf(frame.kind) + 1)
   writeFields(writer, frame)
   return writer.finish()
 }
@@ -74,7 +76,9 @@ export function decodeFrame(bytes: Uint8Array): Result<Frame, FrameError> {
   if (bytes.length === 0) return err({ kind: "truncated", at: 0 })
   if (bytes.length > bodyBytesMax) return err({ kind: "out-of-range", at: bodyBytesMax })
   const reader = new ByteReader(bytes)
-  const kind = kinds[reader.u8() - 1]
+  const code = reader.u8()
+  if (code === markedJoin) return reader.finish(readMarkedJoin(reader))
+  const kind = kinds[code - 1]
   if (kind === undefined) return err({ kind: "unknown-kind", at: 0 })
   return reader.finish(readFields(reader, kind))
 }
@@ -96,6 +100,15 @@ const kinds: readonly (Frame["kind"] | undefined)[] = [
   "standing",
   "evidence",
 ]
+
+const markedJoin = 10
+
+function readMarkedJoin(reader: ByteReader): JoinFrame {
+  const join = readJoin(reader)
+  const version = reader.within(reader.u32(), 1, u32Max)
+  const checksum = toHex8(reader.u32())
+  return { ...join, configuration: { version, checksum, confirmed: reader.within(reader.u8(), 0, 1) === 1 } }
+}
 
 function writeFields(writer: ByteWriter, frame: Frame): void {
   switch (frame.kind) {
@@ -207,6 +220,11 @@ function writeJoin(writer: ByteWriter, join: JoinFrame): void {
   writePeers(writer, join.hears)
   writeNodes(writer, join.accuses)
   writeNodes(writer, join.proposal)
+  const { configuration } = join
+  if (configuration === undefined) return
+  writer.u32(configuration.version)
+  writer.u32(fromHex8(configuration.checksum))
+  writer.u8(configuration.confirmed ? 1 : 0)
 }
 
 function readJoin(reader: ByteReader): JoinFrame {

@@ -105,6 +105,25 @@ export interface Summary {
   readonly highest: readonly NamedTag[]
   /** At most one for each lease name: (node, incarnation, counter, name) is a claim's identity. */
   readonly claims: readonly LeaseClaim[]
+  /** A changed configuration that all members of `view` have stored, to be registered (SPEC G4). */
+  readonly registration?: Registration | undefined
+}
+
+export interface Registration {
+  /** What the witness works with: the JSON that an operator would register. */
+  readonly text: string
+  /** The whole configuration, for nodes that missed it; opaque to the witness. */
+  readonly document: string
+  /** The view speaks for its site without the witness. */
+  readonly majorityAlone: boolean
+}
+
+/** The newest configuration that the witness knows. */
+export interface RegisteredConfiguration {
+  readonly version: number
+  readonly checksum: string
+  /** Told to a node with an older one, if a live change brought it. */
+  readonly document?: string | undefined
 }
 
 /** Witness to node. Leases and answers are true at the instant of the decision, in one transaction. */
@@ -119,6 +138,8 @@ export interface Reply extends ClaimId {
   readonly interval: Millis
   /** Use of the day's quota so far, 0..100 and above. */
   readonly quotaPercent: number
+  /** A witness of an older version does not say. */
+  readonly configuration?: RegisteredConfiguration | undefined
 }
 
 /** Bad input; nothing was changed by reading it. `detail` names the first offending path, for operators. */
@@ -172,7 +193,12 @@ export function encodeSummary(summary: Summary): string {
     ...summary,
     events: summary.events.map(({ at, ...event }) => ({ ...event, at_ms: at })),
     claims: summary.claims.map(encodeClaim),
+    registration: summary.registration && encodeRegistration(summary.registration),
   })
+}
+
+function encodeRegistration({ text, document, majorityAlone }: Registration): object {
+  return { text, document, majority_alone: majorityAlone }
 }
 
 export function encodeReply(reply: Reply): string {

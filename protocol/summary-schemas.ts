@@ -19,8 +19,11 @@ const servicesMax = 128
 const eventsMax = 32
 // A memo has at most 4 KB of UTF-8 (`memoBytesMax`, judged by the arbiter): never more UTF-16 units than bytes.
 const memoUnitsMax = 16_384
-// Two JWS of this length and the envelope still fit a post.
-const signedDocumentMax = 32_768
+// A registration of 64 nodes has 8 KB, and the configuration itself comes with it.
+const registrationUnitsMax = 12_000
+export const configurationDocumentMax = 16_000
+// One JWS of this length, or eight with a memo each, and the envelope fit a post.
+const signedDocumentMax = 57_344
 // One hour: longer leases would outlive any repair.
 const ttlMsMax = 3_600_000
 
@@ -165,6 +168,15 @@ const stateSchema = v.object({
 /** Read first: a document of another version is named as such, whatever else it holds. */
 export const versionSchema = v.object({ version: v.number() })
 
+const registrationSchema = v.pipe(
+  v.object({
+    text: text(registrationUnitsMax),
+    document: text(configurationDocumentMax),
+    majority_alone: v.boolean(),
+  }),
+  v.transform(({ majority_alone: majorityAlone, ...rest }) => ({ ...rest, majorityAlone })),
+)
+
 export const summarySchema = v.pipe(
   v.object({
     cluster: nameSchema,
@@ -183,6 +195,7 @@ export const summarySchema = v.pipe(
         "two claims for one lease",
       ),
     ),
+    registration: v.optional(registrationSchema),
   }),
   v.transform(({ view, ...summary }) => ({ ...summary, view })),
 )
@@ -252,6 +265,13 @@ export const replySchema = v.pipe(
     answers: listOf(v.union([grantSchema, releasedSchema, refusedSchema]), leasesMax),
     interval_ms: ttlSchema,
     quota_percent: v.pipe(v.number(), v.finite(), v.minValue(0)),
+    configuration: v.optional(
+      v.object({
+        version: wholeSchema,
+        checksum: text(128),
+        document: v.optional(text(configurationDocumentMax)),
+      }),
+    ),
   }),
   v.transform(({ interval_ms: interval, quota_percent: quotaPercent, ...reply }) => ({
     ...reply,

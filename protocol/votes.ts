@@ -120,6 +120,11 @@ export function mandateMajority(config: Pick<ClusterConfig, "tickets" | "witness
   return majority(mandateVoters(config, ticket).length)
 }
 
+/** The standing of `members` in a layout: for one that is not of the own configuration. */
+export function standingIn(layout: VoteLayout, members: readonly NodeId[]): ViewStanding {
+  return standingOf(sum(layout.voters.filter((voter) => members.includes(voter.node))), layout)
+}
+
 function standingOf(votes: number, layout: VoteLayout): ViewStanding {
   if (votes >= layout.majority) return { kind: "majority-alone" }
   // Never without a vote of its own: w < S, so w alone is less than the majority of S + w.

@@ -122,7 +122,7 @@ export class ClusterWitness extends DurableObject<Environment> {
       return { kind: "refused", reason, detail: `stored is version ${stored?.version}` }
     this.ctx.storage.transactionSync(() => {
       this.#tables.migrate()
-      this.#tables.storeConfiguration(cluster, text)
+      this.#tables.storeConfiguration(cluster, keepingDocument(stored, parsed.value))
       if (stored === undefined) this.#createRecord()
     })
     this.#recall()
@@ -316,7 +316,7 @@ export class ClusterWitness extends DurableObject<Environment> {
   }
 
   /** One transaction around one pure decision (W2). If it throws, memory is what it was and nobody is told anything. */
-  #commit<Decision extends Pick<Receipt, "record" | "events" | "storing">>(
+  #commit<Decision extends Pick<Receipt, "record" | "events" | "storing" | "configuration">>(
     now: WallTime,
     decide: (memory: Memory) => Decision,
   ): Decision {
@@ -331,8 +331,12 @@ export class ClusterWitness extends DurableObject<Environment> {
       const record = { ...decision.record, storedAt: now }
       const replaced = this.#tables.replaceRecord(memory.revision, JSON.stringify(record))
       assert(replaced, "the stored record is the one that was decided on")
+      const configuration = decision.configuration ?? memory.configuration
+      if (decision.configuration !== undefined)
+        this.#tables.storeConfiguration(memory.cluster, JSON.stringify(decision.configuration))
+      const next = { ...memory, configuration, record, revision: memory.revision + 1 }
       this.#storeEvents(events, now)
-      return { decision, next: { ...memory, record, revision: memory.revision + 1 } }
+      return { decision, next }
     })
     const { decision, next } = committed
     const meter = metered(next.record.meter, now, { rowsWritten: this.#sql.takeRowsWritten() })
@@ -450,6 +454,12 @@ function alarmLost(now: WallTime): PlacedEvent {
     at: now,
     detail: "the platform had dropped the alarm that watches for silence and sends notifications",
   }
+}
+
+/** An operator registers the same version again without what a live change left with it: that stays. */
+function keepingDocument(stored: WitnessConfiguration | undefined, next: WitnessConfiguration): string {
+  const document = stored?.version === next.version ? stored.document : undefined
+  return JSON.stringify({ ...next, document: next.document ?? document })
 }
 
 function refuseConfiguration(

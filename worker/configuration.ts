@@ -6,6 +6,7 @@
 import * as v from "valibot"
 import { err, ok, type Result } from "../protocol/result.ts"
 import {
+  configurationDocumentMax,
   nameSchema,
   nodeSchema,
   siteSchema,
@@ -16,7 +17,7 @@ import {
 import type { Millis, NodeId, SiteId } from "../protocol/units.ts"
 import { millis, ticketName } from "../protocol/units.ts"
 import type { ArbiterRules } from "./arbiter.ts"
-import { isPublicKey } from "./signing.ts"
+import { isPublicKey } from "./public-key.ts"
 
 /** Bytes of a configuration: 64 nodes with their keys, with room. */
 export const configurationBytesMax = 65_536
@@ -60,6 +61,8 @@ const configurationSchema = v.object({
   interval_ms: v.optional(duration(100, 60_000), intervalDefault),
   arbitration_window_ms: v.optional(duration(0, 1_000), arbitrationWindowDefault),
   dead_man_ms: v.optional(duration(5_000, 3_600_000), deadManDefault),
+  /** The whole of a configuration that a running cluster registered, for nodes that missed it. */
+  document: v.optional(v.pipe(v.string(), v.maxLength(configurationDocumentMax))),
   receivers: v.optional(v.never("receivers stand in the alert rules: quorumbeat alerts rules apply FILE")),
 })
 

@@ -14,6 +14,7 @@ import {
   type ArbiterState,
   type Arbitration,
   arbitrate,
+  documentAge,
   type LastDocument,
   leaseSummaries,
   type Submission,
@@ -30,6 +31,7 @@ import {
   quotaPercent,
   reportedEventsPerDay,
 } from "./meter.ts"
+import { configurationTold, registered } from "./registration.ts"
 import { checkSilence, emptyWatch, leaseMoves, noteSummary, rollbackSeen, type Watch } from "./watch.ts"
 
 export interface WitnessRecord {
@@ -53,6 +55,8 @@ export interface Receipt {
   readonly events: readonly PlacedEvent[]
   /** `required`: a right was granted, renewed, told or ended. New events require it too; the caller knows which are new. */
   readonly storing: "required" | "not-needed"
+  /** A live change was registered: stored in the same transaction. */
+  readonly configuration?: WitnessConfiguration | undefined
 }
 
 /** How old the stored "last heard" may become: a write of its own only when no other carries it. */
@@ -81,11 +85,13 @@ export function mayMeetRivals(
 
 /** Decides the documents that met. The caller has verified who signed them and that they belong to this cluster. */
 export function receive(
-  configuration: WitnessConfiguration,
+  stored: WitnessConfiguration,
   record: WitnessRecord,
   summaries: readonly Summary[],
   now: WallTime,
 ): Receipt {
+  const changed = registration(stored, record, summaries)
+  const configuration = changed ?? stored
   const before = arbiterState(configuration, record)
   const arbitration = arbitrate(before, summaries.map(submissionOf))
   const current = summaries.filter((_, index) => isCurrent(arbitration, index))
@@ -97,11 +103,28 @@ export function receive(
     ...current.flatMap((summary) => rollbackSeen(before, summary, now)),
     ...noted.events,
   ]
-  const storing = mustStore(record, arbitration, { current, now }) ? "required" : "not-needed"
+  const mustBe = changed !== undefined || mustStore(record, arbitration, { current, now })
+  const storing = mustBe ? "required" : "not-needed"
   const outcomes = summaries.map((summary, index) =>
     outcomeOf(configuration, next, { arbitration, summary, index, now }),
   )
-  return { record: next, outcomes, events, storing }
+  return { record: next, outcomes, events, storing, configuration: changed }
+}
+
+/** The first of them that changes the configuration, if one does. */
+function registration(
+  stored: WitnessConfiguration,
+  record: WitnessRecord,
+  summaries: readonly Summary[],
+): WitnessConfiguration | undefined {
+  const state = arbiterState(stored, record)
+  for (const summary of summaries) {
+    const { id, challenge } = submissionOf(summary)
+    if (challenge !== record.witness || documentAge(state, id) === "older") continue
+    const next = registered(stored, record.leases, summary)
+    if (next !== undefined) return next
+  }
+  return undefined
 }
 
 /** The dead-man check: what the alarm finds at `now`. */
@@ -214,6 +237,7 @@ function outcomeOf(
     answers: arbitration.answers[index] ?? [],
     interval: postingInterval(configuration, record.meter, now),
     quotaPercent: quotaPercent(record.meter),
+    configuration: configurationTold(configuration, summary),
   }
   return { kind: "reply", reply }
 }

@@ -82,11 +82,6 @@ export async function importWitnessKey(
   }
 }
 
-/** Whether a text is an Ed25519 public key in base64url; a node is never configured with anything else. */
-export function isPublicKey(text: string): boolean {
-  return /^[A-Za-z0-9_-]{43}$/.test(text) && jose.base64url.decode(text).length === 32
-}
-
 // One deployment has one key; a rotation adds a second for the life of the isolate.
 const importedWitnessKeys = new Map<string, WitnessKey>()
 

@@ -1,4 +1,5 @@
 /** Talks to the agent on this machine through its local API. */
+import type { ClusterConfig } from "../../protocol/cluster.ts"
 import type { CommandResult } from "../core/effects.ts"
 import type { OperatorCommand } from "../core/events.ts"
 import { apiSocketPath, type StatusAnswer } from "../host/control/local-api.ts"
@@ -10,6 +11,13 @@ const patience = 25_000
 
 export async function fetchStatus(runtimeDirectory: string): Promise<StatusAnswer> {
   const { status, body } = await ask(runtimeDirectory, "GET", "/v1/status", "")
+  if (status !== 200) throw new CommandFailure(exitStatus.unreachable, errorOf(body))
+  return JSON.parse(body)
+}
+
+/** The configuration in use. */
+export async function fetchConfiguration(runtimeDirectory: string): Promise<ClusterConfig> {
+  const { status, body } = await ask(runtimeDirectory, "GET", "/v1/configuration", "")
   if (status !== 200) throw new CommandFailure(exitStatus.unreachable, errorOf(body))
   return JSON.parse(body)
 }

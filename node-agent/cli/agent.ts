@@ -1,5 +1,6 @@
 /** `quorumbeat agent`: checks what it is given and becomes the real-time process. */
 import { existsSync } from "node:fs"
+import { resolve } from "node:path"
 import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
 import type { LogLevel } from "../core/effects.ts"
 import { readNodeKey, readRingKey, readSecret } from "../host/key-file.ts"
@@ -28,6 +29,8 @@ SIGTERM leaves the ring in order (services stop or move); a second SIGTERM, or 3
   --processors LIST       keep the real-time process to these processors: 2 or 2,3 (any)
   --hold-cpu-latency      keep processors out of deep sleep (/dev/cpu_dma_latency at 0); costs power
   --any-device            let a link use any interface, not only the one that has its address
+  --take-file             start with FILE although the cluster has changed its configuration since: only after ALL
+                          agents of the cluster were stopped, and then for all of them
   --allow-no-realtime     run the profile energy even if SCHED_FIFO is refused
 
 Exit status: 0 left in order; 1 could not start; 2 wrong options or configuration; 70 broken invariant (report it);
@@ -47,6 +50,7 @@ const options = {
   processors: { type: "string" },
   "hold-cpu-latency": { type: "boolean", default: false },
   "any-device": { type: "boolean", default: false },
+  "take-file": { type: "boolean", default: false },
   "allow-no-realtime": { type: "boolean", default: false },
 } as const
 
@@ -61,6 +65,8 @@ export const agent: Command = {
     try {
       becomeRealtime({
         config,
+        configFile: resolve(values.config),
+        takeFile: values["take-file"],
         self: self.id,
         stateDirectory: values["state-dir"],
         runtimeDirectory: values["runtime-dir"],

@@ -1,29 +1,43 @@
-/** `quorumbeat config check`: is this file a cluster? */
+/** `quorumbeat config`: is this file a cluster, and the running cluster's next? */
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { fenceProblemsHere } from "../host/control/fence/fence-installed.ts"
 import { problemsHere } from "../host/control/resources/installed.ts"
 import { type Command, exitStatus, parseOptions, print, usageFailure } from "./command.ts"
+import { applyConfiguration } from "./config-apply.ts"
 import { readConfiguration } from "./configuration.ts"
+import { defaultPaths } from "./paths.ts"
 import { proofSheet } from "./proof-sheet.ts"
 
 const help = `Usage: quorumbeat config check FILE [--resources]
+       quorumbeat config apply FILE --yes
 
 Reads the configuration and says what it means, with the checksum that must be the same on every node, and its proof
 sheet: every inequality with its numbers, the worst time without each service for each kind of fault, and what the witness
 costs. Or every error, with line and key. Exit status: 0 usable; 2 not.
 
-  --resources  also look whether this machine can run each resource: programs, OCF agents and their parameters and
+apply changes the configuration of the running cluster to FILE: checks it, shows the difference, orders it through the ring
+of this node's site and waits until it is active. FILE has the next version and adds or removes one node at most.
+Exit status: 0 active; 1 refused, with the reason; 2 without --yes, or not usable; 3 no agent answers.
+
+  --yes        apply: do it; without it only the difference is shown
+  --runtime-dir DIR  apply: of the agent (${defaultPaths.runtime})
+  --resources  check: also look whether this machine can run each resource: programs, OCF agents and their parameters and
                limits, systemd units, fence agents. Exit status 1 if not`
 
-const options = { resources: { type: "boolean" } } as const
+const options = {
+  resources: { type: "boolean" },
+  yes: { type: "boolean", default: false },
+  "runtime-dir": { type: "string", default: defaultPaths.runtime },
+} as const
 
 export const config: Command = {
-  summary: "check a cluster configuration",
+  summary: "check a cluster configuration, or change that of the running cluster",
   help,
   async run(parameters) {
     const { positionals, values } = parseOptions(parameters, options, { min: 2, max: 2 })
     const [action, file = ""] = positionals
-    if (action !== "check") throw usageFailure(`config ${action}: expected check`)
+    if (action === "apply") return await applyConfiguration(file, values["runtime-dir"], values.yes)
+    if (action !== "check") throw usageFailure(`config ${action}: expected check or apply`)
     const configuration = readConfiguration(file)
     print(describe(configuration))
     print(proofSheet(configuration))

@@ -3,6 +3,7 @@
  * view needs the witness once the memo has them too.
  */
 import { after, earliest, type Instant, millis, type NodeId } from "../../protocol/units.ts"
+import { onConfigure } from "./configuration.ts"
 import type { CommandResult } from "./effects.ts"
 import type { OperatorCommand, Vouched } from "./events.ts"
 import { afterMemo, memoNeeded } from "./memo.ts"
@@ -21,6 +22,7 @@ const requestsMax = 32
 export function onOperatorCommand(turn: Turn, request: number, command: OperatorCommand): void {
   const { node, now } = turn
   if (command.kind === "witness-accept") return answer(turn, request, accepted(turn))
+  if (command.kind === "configure") return onConfigure(turn, request, command.document)
   const concrete = inOwnTerms(node, command)
   const refusal = typeof concrete === "string" ? concrete : refusalOf(node, now, concrete)
   if (typeof concrete === "string" || refusal !== undefined) {

@@ -3,8 +3,10 @@
  * stored, them. All members deliver the same ones in the same order; in Recovery only reports are delivered.
  */
 import type { OrderedMessage } from "../../protocol/frame.ts"
+import type { NodeId } from "../../protocol/units.ts"
 import { afterAssignment, afterRevocation, notePhase } from "./activations.ts"
 import { acknowledge, afterCommandDelivered, reorderCommands } from "./commands.ts"
+import { afterActivation, afterProposal, storeProposal } from "./configuration.ts"
 import { onEventDelivered } from "./event-relay.ts"
 import { installView } from "./install.ts"
 import { announceRelease } from "./mandate.ts"
@@ -61,6 +63,10 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
       if (text !== undefined) adoptMemo(turn, text)
       return
     }
+    case "configure":
+      return afterProposal(turn, value)
+    case "activate":
+      return afterActivation(turn, value)
     case "pledge":
       return afterPledge(turn, message.origin, value)
     case "unpledge":
@@ -117,7 +123,13 @@ function collectReport(
 }
 
 /** Durable before spoken: the write that a message needs, ordered at its receipt; undefined: none. */
-export function storeIfNeeded(turn: Turn, payload: string): number | undefined {
+export function storeIfNeeded(turn: Turn, payload: string, origin: NodeId): number | undefined {
+  if (payload.startsWith("configure ")) {
+    const piece = parseMessage(payload)
+    return piece.kind === "ok" && piece.value.kind === "configure"
+      ? storeProposal(turn, origin, piece.value)
+      : undefined
+  }
   if (!payload.includes('"pledge"') && !payload.includes('"assign"')) return undefined
   const parsed = parseMessage(payload)
   if (parsed.kind === "error") return undefined

@@ -3,7 +3,7 @@
  * `persisted`; nothing in it is spoken before (SPEC D1). A missing or torn file is amnesia (SPEC M9).
  */
 import type { LeaseTag } from "../../protocol/lease.ts"
-import type { Epoch, Incarnation, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
+import type { Epoch, Incarnation, Millis, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
 
 export interface DurablePledge {
   readonly ticket: Ticket
@@ -30,6 +30,14 @@ export interface PinnedWitness {
   readonly highest: readonly ({ readonly name: string } & LeaseTag)[]
 }
 
+export interface DurableConfiguration {
+  /** Of the active one; null: the node's own file. */
+  readonly document: string | null
+  readonly prepared: { readonly document: string; readonly voice: number; readonly ring: number } | null
+  /** What obligations of the one before are counted by. */
+  readonly longest: { readonly lease: Millis; readonly mandateTtl: Millis } | null
+}
+
 export interface DurableState {
   readonly format: 1
   readonly cluster: string
@@ -43,6 +51,8 @@ export interface DurableState {
   readonly tickets: readonly DurableTicket[]
   readonly pledges: readonly DurablePledge[]
   readonly witness: PinnedWitness | undefined
+  /** What live changes made of the configuration (SPEC G7); undefined: the node's own file counts. */
+  readonly configuration?: DurableConfiguration | undefined
   /** Made by `quorumbeat init` for a cluster that never ran: the absence of pledges is knowledge, not amnesia. */
   readonly fresh: boolean
 }

@@ -1,4 +1,5 @@
 /** All that a node may ask of the world. Effects are data, started in order, never awaited; outcomes come back as events. */
+import type { ClusterConfig } from "../../protocol/cluster.ts"
 import type { Summary } from "../../protocol/summaries.ts"
 import type { Instant, NodeId, ServiceName } from "../../protocol/units.ts"
 import type { DurableState } from "./durable.ts"
@@ -57,5 +58,7 @@ export type NodeEffect =
   | { readonly kind: "keep-record"; readonly reason: string }
   | { readonly kind: "answer-operator"; readonly request: number; readonly result: CommandResult }
   | { readonly kind: "log"; readonly level: LogLevel; readonly event: string; readonly fields: LogFields }
+  /** Another configuration is in use from now on; the durable record has it. */
+  | { readonly kind: "reconfigure"; readonly config: ClusterConfig; readonly document: string }
   /** The node has left: everything it ran is stopped. */
   | { readonly kind: "exit"; readonly reason: string }

@@ -4,9 +4,11 @@
  */
 import type { OrderedMessage } from "../../protocol/frame.ts"
 import { after, epoch, type Instant, millis, type NodeId, ringKey, stretched } from "../../protocol/units.ts"
-import { majority, siteLayout, viewStanding, votesOf } from "../../protocol/votes.ts"
+import { majority, siteLayout, type VoteLayout } from "../../protocol/votes.ts"
 import { reconcileActivations } from "./activations.ts"
 import { reorderCommands } from "./commands.ts"
+import { jointOf } from "./configuration.ts"
+import type { Joint } from "./configuration-state.ts"
 import { activationInstant, mergeDebts } from "./debts.ts"
 import { beginLooks } from "./links.ts"
 import { enterGather } from "./membership.ts"
@@ -15,6 +17,7 @@ import { applyOrdered, compareNumbers, sameView, withPhase } from "./ordered.ts"
 import { adoptPin } from "./pin.ts"
 import { afterUnpledge, mergeTickets, pledgeRecovered } from "./pledges.ts"
 import { newestNumber, type Report, reportsOf } from "./report.ts"
+import { siteStanding } from "./standing.ts"
 import type { NodeState, OrderedState, ReportedPhase, Ring, View } from "./state.ts"
 import { log, report as reportEvent, type Turn } from "./turn.ts"
 
@@ -36,8 +39,9 @@ export function installView(turn: Turn, seq: number): void {
   const activateAt = activationInstant(node.debts, ring.members, now)
   adoptPin(turn, others.find((each) => each.pin !== null)?.pin)
   mergeTickets(turn, others, ring.leftAt)
-  node.ordered = mergedState(turn, reports, ring, seq)
-  node.view = viewOf(node, ring, reports, activateAt, now)
+  const joint = jointOf(node, reports)
+  node.ordered = mergedState(turn, reports, ring, { seq, joint })
+  node.view = { ...viewOf(node, ring, reports, activateAt, now), ...standingOf(node, ring, joint) }
   node.left = undefined
   node.ring = { ...ring, reports: new Map() }
   node.membership = { kind: "operational", since: now }
@@ -69,7 +73,7 @@ function mergedState(
   turn: Turn,
   reports: ReadonlyMap<NodeId, Report>,
   ring: Ring,
-  seq: number,
+  { seq, joint }: { readonly seq: number; readonly joint: Joint | undefined },
 ): OrderedState {
   const newest = newestNumber(reports.values())
   // Members that left unentitled views may differ from others of the same number: the lowest id's word counts for all.
@@ -89,7 +93,9 @@ function mergedState(
     if (parsed.value.kind === "pledge") pledgeRecovered(turn, parsed.value)
     if (parsed.value.kind === "unpledge") afterUnpledge(turn, parsed.value)
   }
-  const broken = !isUnbroken(turn.node, reports)
+  const layout = siteLayout(turn.node.config, turn.node.self.site)
+  const layouts = joint === undefined ? [layout] : [layout, joint.layout]
+  const broken = !layouts.every((each) => isUnbroken(each, reports))
   const continued = state.services.map((record) => {
     const told = withPhases(continuedOrRevoked(record, ring, reports), reports)
     return broken ? { ...told, doubt: true } : told
@@ -97,7 +103,7 @@ function mergedState(
   // Kept by each node across restarts: every view that speaks has a member that acted under the highest one (SPEC S8).
   const voiceEpoch = epoch(Math.max(...[...reports.values()].map(({ ordered }) => ordered.voiceEpoch)))
   const { sequence, representative } = ring.id
-  const entitled = viewStanding(turn.node.config, turn.node.self.site, ring.members).kind === "majority-alone"
+  const entitled = siteStanding(turn.node, ring.members, joint).kind === "majority-alone"
   const number = entitled ? { voice: voiceEpoch, ring: sequence, representative, seq } : state.number
   return { ...state, voiceEpoch, services: continued, confirmations: [], number }
 }
@@ -151,17 +157,15 @@ function viewOf(
   reports: ReadonlyMap<NodeId, Report>,
   activateAt: Instant,
   now: Instant,
-): View {
-  const standing = viewStanding(node.config, node.self.site, ring.members)
+): Omit<View, "standing" | "entitled" | "joint"> {
   return {
     ring: ring.id,
     members: ring.members,
     incarnations: ring.incarnations,
     installedAt: now,
     activateAt,
-    standing,
     coordinator: coordinatorOf(ring, reports),
-    entitled: standing.kind === "majority-alone",
+    proposed: undefined,
     voice: { deadline: undefined, own: false, epoch: epoch(0), grantedAt: undefined, waitedOut: true },
     phases: new Map([...reports].map(([member, each]) => [member, phasesOf(each)])),
     amnesia: new Map(
@@ -177,6 +181,15 @@ function viewOf(
     memo: { stored: undefined, offered: undefined, acts: [] },
     memoPieces: [],
   }
+}
+
+function standingOf(
+  node: NodeState,
+  ring: Ring,
+  joint: Joint | undefined,
+): Pick<View, "standing" | "entitled" | "joint"> {
+  const standing = siteStanding(node, ring.members, joint)
+  return { standing, entitled: standing.kind === "majority-alone", joint }
 }
 
 function phasesOf(report: Report): ReadonlyMap<Report["phases"][number]["service"], ReportedPhase> {
@@ -216,14 +229,14 @@ function compareLists(a: readonly number[], b: readonly number[]): number {
 }
 
 /** No view without one of those who carry the newest state can have had voice since: the rest has too few votes. */
-function isUnbroken(node: NodeState, reports: ReadonlyMap<NodeId, Report>): boolean {
+function isUnbroken(layout: VoteLayout, reports: ReadonlyMap<NodeId, Report>): boolean {
   const newest = newestNumber(reports.values())
   const carriers = [...reports]
     .filter(([, each]) => sameView(each.ordered.number, newest))
     .map(([member]) => member)
-  const layout = siteLayout(node.config, node.self.site)
   const all = layout.voters.reduce((sum, voter) => sum + voter.votes, 0)
-  const rest = all - votesOf(node.config, node.self.site, carriers)
+  const carried = layout.voters.filter(({ node }) => carriers.includes(node))
+  const rest = all - carried.reduce((sum, voter) => sum + voter.votes, 0)
   return newest.ring > 0 && rest + layout.weight < majority(all + layout.weight)
 }
 

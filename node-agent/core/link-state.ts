@@ -2,6 +2,7 @@
  * What a node knows of each of its links (SPEC LN): one path to one peer, both directions. Mutable, and assigned by
  * `links.ts` and `link-quality.ts` only: counters change with every datagram and must not be copied and fall behind.
  */
+import type { NodeConfig } from "../../protocol/cluster.ts"
 import type { LinkReport } from "../../protocol/frame.ts"
 import { type Incarnation, type Instant, type Millis, millis, type NodeId } from "../../protocol/units.ts"
 
@@ -55,7 +56,7 @@ export interface PeerLinks {
 }
 
 export interface Links {
-  readonly peers: ReadonlyMap<NodeId, PeerLinks>
+  readonly peers: Map<NodeId, PeerLinks>
   /** Looks come with the ring's beat; a step after `nextLook` looks, a timer of its own comes later. */
   nextLook: Instant
   looks: number
@@ -67,27 +68,36 @@ export interface Links {
   nextId: number
 }
 
-export function createLinks(
-  peers: readonly { readonly id: NodeId; readonly links: number }[],
-  now: Instant,
-): Links {
-  return {
-    peers: new Map(
-      peers.map(({ id, links }) => [
-        id,
-        {
-          incarnation: undefined,
-          heard: undefined,
-          links: Array.from({ length: links }, () => createLink(now)),
-        },
-      ]),
-    ),
+export function createLinks(self: NodeConfig, others: readonly NodeConfig[], now: Instant): Links {
+  const links = {
+    peers: new Map(),
     nextLook: now,
     looks: 0,
     handled: 0,
     turnOff: 0,
     turnOn: 0,
     nextId: 1,
+  }
+  configureLinks(links, self, others, now)
+  return links
+}
+
+/** The peers of another configuration: who stays keeps what was measured. */
+export function configureLinks(
+  { peers }: Links,
+  self: NodeConfig,
+  others: readonly NodeConfig[],
+  now: Instant,
+): void {
+  for (const id of peers.keys()) if (!others.some((peer) => peer.id === id)) peers.delete(id)
+  for (const peer of others) {
+    if (peers.has(peer.id)) continue
+    const links = peer.site === self.site ? Math.min(peer.links.length, self.links.length) : 1
+    peers.set(peer.id, {
+      incarnation: undefined,
+      heard: undefined,
+      links: Array.from({ length: links }, () => createLink(now)),
+    })
   }
 }
 

@@ -15,11 +15,13 @@ import {
   type SiteId,
   type Ticket,
 } from "../../protocol/units.ts"
-import { mandateMajority, mandateVoters, viewStanding } from "../../protocol/votes.ts"
+import { mandateMajority, mandateVoters } from "../../protocol/votes.ts"
+import { markOf } from "./configuration-spread.ts"
 import { boundTo, updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
 import { sendSiteMessage, sendToOtherSites } from "./site-messages.ts"
+import { siteStanding } from "./standing.ts"
 import type { NodeState, TicketState } from "./state.ts"
 import { report, type Turn, upcoming, withEntry } from "./turn.ts"
 import { waitedOut, waitedOutAt } from "./watch.ts"
@@ -164,11 +166,15 @@ interface PledgeRequest {
   readonly ticket: Ticket
   readonly site: SiteId
   readonly epoch: TicketState["epoch"]
+  readonly configuration?: string | undefined
 }
 
 function askSite(turn: Turn, site: SiteId, request: PledgeRequest): void {
   for (const peer of turn.node.peers.values()) {
-    if (peer.node.site === site) sendSiteMessage(turn, peer.node.id, { kind: "pledge-request", ...request })
+    if (peer.node.site !== site) continue
+    const { checksum, confirmed } = markOf(turn.node)
+    const configuration = confirmed ? checksum : undefined
+    sendSiteMessage(turn, peer.node.id, { kind: "pledge-request", ...request, configuration })
   }
 }
 
@@ -199,6 +205,7 @@ export function answerPledge(turn: Turn, from: NodeId, request: PledgeRequest): 
 function refusalOf(turn: Turn, state: TicketState, request: PledgeRequest): string | undefined {
   const { node, now } = turn
   const bound = boundTo(state, now)
+  if (differs(node, request)) return "configuration-differs"
   if (bound !== undefined && bound.site !== request.site) return "pledged-to-other"
   if (state.ordering !== undefined && state.ordering.site !== request.site) return "pledging-to-other"
   if (!mayPledge(node, now)) return "amnesia"
@@ -207,12 +214,19 @@ function refusalOf(turn: Turn, state: TicketState, request: PledgeRequest): stri
   return undefined
 }
 
+/** The sites count votes and durations by their configurations: once one was changed live they must have the same. */
+function differs(node: NodeState, { site, configuration }: PledgeRequest): boolean {
+  const { checksum, confirmed } = markOf(node)
+  if (site === node.self.site || (!confirmed && configuration === undefined)) return false
+  return configuration !== checksum
+}
+
 /** Members that lost their record do not count: without them the view must still speak for the site (SPEC M9). */
 function mayPledge(node: NodeState, now: Instant): boolean {
   const { view } = node
   if (view === undefined) return false
   const remembering = view.members.filter((member) => (view.amnesia.get(member) ?? now) <= now)
-  const standing = viewStanding(node.config, node.self.site, remembering)
+  const standing = siteStanding(node, remembering, view.joint)
   return (
     standing.kind === "majority-alone" ||
     (standing.kind === "needs-witness" && view.voice.deadline !== undefined && view.voice.deadline > now)

@@ -29,6 +29,7 @@ import {
   sameRing,
 } from "../../protocol/units.ts"
 import { votesOf } from "../../protocol/votes.ts"
+import { compatible, markOf, notePeerConfiguration } from "./configuration-spread.ts"
 import { debtOfRing, stillRunning } from "./debts.ts"
 import { accusations, agreed, ascending, isRoundSince, nextRound, proposalOf } from "./gather.ts"
 import { mayAccuse } from "./local-health.ts"
@@ -81,7 +82,7 @@ function expectedPeers(node: NodeState, now: Instant, started: boolean): readonl
 }
 
 /** The ring is over for this node; its debt and its unsafe messages are kept (SPEC L5, R11). */
-function leaveRing(turn: Turn): void {
+export function leaveRing(turn: Turn): void {
   const { node } = turn
   const { ring, view } = node
   if (ring === undefined) return
@@ -111,6 +112,8 @@ function leftRing(ring: Ring): LeftRing {
 export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame: JoinFrame): void {
   const { node } = turn
   if (node.membership.kind === "booting") return
+  notePeerConfiguration(turn, from, frame.configuration)
+  if (!compatible(markOf(node), frame.configuration)) return
   noteSequence(turn, frame.sequence)
   // Whatever ring it told of is over.
   setPeer(node, from, { ring: [] })
@@ -260,6 +263,7 @@ function joinFrame(
     accuses: [...gather.accused.keys()].sort(ascending),
     proposal,
     owner: ownsAny(node),
+    configuration: markOf(node),
   }
 }
 

@@ -14,6 +14,10 @@ export type Message =
   | Piece<"report">
   /** A piece of the witness's memo, told by the coordinator when it is newer than what the view knows (SPEC VL6). */
   | Piece<"memo">
+  /** A piece of a proposed configuration (SPEC G3). */
+  | Piece<"configure">
+  /** The proposal is stored by all and registered: it is active (SPEC G5). */
+  | { readonly kind: "activate"; readonly version: number; readonly checksum: string }
   /** This site's vote for a ticket goes to `site` (SPEC M3). `request` names the claim it answers. */
   | {
       readonly kind: "pledge"
@@ -74,7 +78,9 @@ export type Message =
   /** From now on `node` coordinates the view (its predecessor lost its way to the witness). */
   | { readonly kind: "coordinator"; readonly node: NodeId }
 
-export interface Piece<Kind extends "report" | "memo"> {
+type PieceKind = "report" | "memo" | "configure"
+
+export interface Piece<Kind extends PieceKind> {
   readonly kind: Kind
   readonly part: number
   readonly parts: number
@@ -85,7 +91,7 @@ export interface Piece<Kind extends "report" | "memo"> {
 const pieceChars = 680
 
 /** Cuts a long printable ASCII text into ordered messages. */
-export function piecesOf<Kind extends "report" | "memo">(kind: Kind, text: string): readonly Piece<Kind>[] {
+export function piecesOf<Kind extends PieceKind>(kind: Kind, text: string): readonly Piece<Kind>[] {
   const parts = Math.max(1, Math.ceil(text.length / pieceChars))
   return Array.from({ length: parts }, (_, part) => {
     return { kind, part, parts, text: text.slice(part * pieceChars, (part + 1) * pieceChars) }
@@ -93,11 +99,11 @@ export function piecesOf<Kind extends "report" | "memo">(kind: Kind, text: strin
 }
 
 /** Upper bound on pieces: a report of 20 KB is more than any cluster within the bounds needs. */
-const piecesMax = 32
+export const piecesMax = 32
 
 const kinds: Readonly<
   Record<
-    Exclude<Message["kind"], "report" | "memo">,
+    Exclude<Message["kind"], PieceKind>,
     Readonly<Record<string, "string" | "number" | "boolean" | "object">>
   >
 > = {
@@ -109,6 +115,7 @@ const kinds: Readonly<
   command: { number: "number", incarnation: "number", command: "object" },
   voice: { epoch: "number" },
   recorded: { node: "number", number: "number" },
+  activate: { version: "number", checksum: "string" },
   pin: { witness: "string" },
   accept: { witness: "string", wait: "number" },
   event: { event: "object" },
@@ -118,7 +125,7 @@ const kinds: Readonly<
 }
 
 export function encodeMessage(message: Message): string {
-  if (message.kind === "report" || message.kind === "memo") {
+  if (message.kind === "report" || message.kind === "memo" || message.kind === "configure") {
     return `${message.kind} ${message.part} ${message.parts} ${message.text}`
   }
   return asciiJson(message)
@@ -128,7 +135,7 @@ export function encodeMessage(message: Message): string {
 export function parseMessage(
   payload: string,
 ): Result<Message, { readonly kind: "malformed"; readonly detail: string }> {
-  const piece = /^(report|memo) (\d{1,2}) (\d{1,2}) /.exec(payload)
+  const piece = /^(report|memo|configure) (\d{1,2}) (\d{1,2}) /.exec(payload)
   if (piece !== null) return parsePiece(payload, piece)
   const parsed = parseShaped(payload, kinds)
   return parsed.kind === "error" ? malformed(parsed.error) : ok(parsed.value as Message)
@@ -138,7 +145,8 @@ function parsePiece(payload: string, match: RegExpExecArray): ReturnType<typeof 
   const [prefix, kind, partText, partsText] = match
   const [part, parts] = [Number(partText), Number(partsText)]
   if (parts < 1 || parts > piecesMax || part >= parts) return malformed("no such piece")
-  return ok({ kind: kind === "memo" ? "memo" : "report", part, parts, text: payload.slice(prefix.length) })
+  const text = payload.slice(prefix.length)
+  return ok({ kind: kind === "memo" || kind === "configure" ? kind : "report", part, parts, text })
 }
 
 function malformed(detail: string) {

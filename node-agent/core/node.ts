@@ -19,6 +19,8 @@ import {
   watchActivations,
 } from "./activations.ts"
 import { nextCommandWork, onOperatorCommand, tickCommands } from "./commands.ts"
+import { driveConfiguration, nextConfigurationWork } from "./configuration.ts"
+import { adoptStored } from "./configuration-spread.ts"
 import { coordinate, nextCoordination } from "./coordinator.ts"
 import { departed, leave, nextLeaveWork } from "./departure.ts"
 import { nextWatch, onRingProbeAnswered, ringProbeBase, watchRing } from "./detector.ts"
@@ -153,7 +155,7 @@ function onFrame(turn: Turn, sender: Sender, frame: Frame): void {
   const { node } = turn
   const from = sender.node
   const sameSite = node.peers.get(from)?.sameSite ?? false
-  if (frame.kind === "site") return sameSite ? undefined : onSiteFrame(turn, from, frame.text)
+  if (frame.kind === "site") return onSiteFrame(turn, from, frame.text)
   // Ring frames come from nodes of the site only.
   if (!sameSite) return
   switch (frame.kind) {
@@ -194,6 +196,7 @@ function onPersisted(turn: Turn, write: number): void {
   node.durable = { ...node.durable, written: Math.max(node.durable.written, write) }
   noteReserved(node)
   forgetStored(node)
+  adoptStored(turn)
 }
 
 /** What is due by now, whatever the event was. */
@@ -211,6 +214,7 @@ function advance(turn: Turn): void {
   renewServices(turn)
   watchActivations(turn)
   tickCommands(turn)
+  driveConfiguration(turn)
   tellPhases(turn)
   coordinate(turn)
   relayEvents(turn)
@@ -276,6 +280,7 @@ export function nextDeadline(node: NodeState): Instant | undefined {
     nextCoordination(node),
     nextActivationWork(node),
     nextCommandWork(node),
+    nextConfigurationWork(node),
     nextLeaveWork(node),
     nextWatchdogWork(node),
   )

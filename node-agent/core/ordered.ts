@@ -91,6 +91,8 @@ function reduce(state: OrderedState, message: Message, at: Ordering): OrderedSta
       return message.site === at.site ? withoutMove(state, message.ticket) : state
     case "report":
     case "memo":
+    case "configure":
+    case "activate":
     case "pledge":
     case "voice":
     case "recorded":
@@ -196,6 +198,7 @@ function obey(state: OrderedState, command: OperatorCommand): OrderedState {
       }
     }
     case "witness-accept":
+    case "configure":
       return state
   }
 }

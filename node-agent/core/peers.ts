@@ -3,6 +3,7 @@
  * and from their answers the two-way evidence that it is worth forming a larger ring. A peer with which Gather failed is
  * held off with growing delay, so that a one-way or flapping node does not keep a healthy ring from its work.
  */
+import type { NodeConfig } from "../../protocol/cluster.ts"
 import { frameLimits, type PeerIncarnation, type StandingFrame } from "../../protocol/frame.ts"
 import {
   after,
@@ -14,6 +15,7 @@ import {
   type NodeId,
 } from "../../protocol/units.ts"
 import { silentRange } from "../../protocol/version.ts"
+import { compatible, markOf } from "./configuration-spread.ts"
 import { heardAt } from "./links.ts"
 import { draw } from "./random.ts"
 import { helloFor, knowsVersions, peerIncarnation, versionWith } from "./session.ts"
@@ -29,6 +31,25 @@ const probeEveryMin = millis(200)
 const holdOffFirst = millis(1000)
 const holdOffIdle = millis(2000)
 const holdOffMax = millis(60_000)
+
+export function newPeer(peer: NodeConfig, self: NodeConfig, now: Instant): Peer {
+  return {
+    node: peer,
+    sameSite: peer.site === self.site,
+    nextHello: now,
+    nextProbe: now,
+    probe: 0,
+    lastAnswered: 0,
+    answered: 0,
+    reaches: undefined,
+    ring: [],
+    heldOffAt: undefined,
+    heldOff: 0,
+    health: undefined,
+    configuration: undefined,
+    nextTelling: now,
+  }
+}
 
 export function nextPeerWork(node: NodeState): Instant | undefined {
   return earliest(
@@ -136,7 +157,9 @@ function answersSteadily(node: NodeState, peer: Peer): boolean {
 
 /** Nodes of the site outside the ring that answer steadily and are not held off. */
 export function reachableOutsiders(node: NodeState, now: Instant): readonly Peer[] {
-  return [...node.peers.values()].filter((peer) => answersSteadily(node, peer) && !isHeldOff(node, peer, now))
+  return [...node.peers.values()]
+    .filter((peer) => answersSteadily(node, peer) && !isHeldOff(node, peer, now))
+    .filter(({ configuration }) => configuration === undefined || compatible(markOf(node), configuration))
 }
 
 /** A view that does not speak for its site has nothing to protect but its peace: it holds nobody off for long. */

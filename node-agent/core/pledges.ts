@@ -5,7 +5,15 @@
  */
 
 import type { NodeId, Ticket } from "../../protocol/units.ts"
-import { after, type Epoch, epoch, type Instant, type Millis, stretched } from "../../protocol/units.ts"
+import {
+  after,
+  type Epoch,
+  epoch,
+  type Instant,
+  type Millis,
+  millis,
+  stretched,
+} from "../../protocol/units.ts"
 import type { DurablePledge } from "./durable.ts"
 import { afterMemo } from "./memo.ts"
 import type { Message } from "./messages.ts"
@@ -18,7 +26,8 @@ type PledgeMessage = Message & { readonly kind: "pledge" }
 
 /** TTL': how long a vote stays bound after its latest delivery. */
 export function pledgeDuration(node: NodeState): Millis {
-  return stretched(node.config.timings.mandateTtl, node.config.timings.rho)
+  const { mandateTtl } = node.configuration.longest
+  return stretched(millis(Math.max(mandateTtl, node.config.timings.mandateTtl)), node.config.timings.rho)
 }
 
 /** The site's vote may not go to another site than this one now; undefined: it is free. */

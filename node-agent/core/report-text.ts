@@ -31,7 +31,8 @@ export function encodeReport(report: Report, like: Report | undefined): string {
   const notStopped = phases.filter((each) => !isPlain(each))
   return asciiJson({
     like: true,
-    ...Object.fromEntries(differing),
+    // What the representative has and this node has not is told as null.
+    ...Object.fromEntries(differing.map(([name, value]) => [name, value ?? null])),
     ...(told.length > 0 ? { debts: told } : {}),
     ...(notStopped.length > 0 ? { phases: notStopped } : {}),
   })

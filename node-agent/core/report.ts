@@ -14,6 +14,8 @@ import {
   type SiteId,
   type Ticket,
 } from "../../protocol/units.ts"
+import { reportedPrepared } from "./configuration.ts"
+import type { Joint } from "./configuration-state.ts"
 import { type ReportedDebt, reportDebts } from "./debts.ts"
 import { parseMessage, piecesOf } from "./messages.ts"
 import { compareNumbers, noNumber } from "./ordered.ts"
@@ -61,6 +63,8 @@ export interface Report {
   readonly voiceRing: number
   readonly uplink: "ok" | "failing" | "unknown"
   readonly departing: boolean
+  /** A proposed configuration that it has stored (SPEC G4); a report of version 1 does not say. */
+  readonly prepared?: Omit<Joint, "holder"> | null | undefined
 }
 
 /**
@@ -133,6 +137,7 @@ function reportOf(turn: Turn): Report {
     voiceRing: node.voiceRing,
     uplink: node.health.uplink,
     departing: node.leaving !== "no",
+    prepared: reportedPrepared(node),
   }
 }
 

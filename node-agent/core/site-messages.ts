@@ -13,6 +13,9 @@ export type SiteMessage =
       readonly kind: "heartbeat"
       readonly site: SiteId
       readonly checksum: string
+      /** Of the configuration; version 1 of the protocol does not say. */
+      readonly version?: number
+      readonly confirmed?: boolean
       /** Members of the site's view. */
       readonly members: readonly NodeId[]
       readonly tickets: readonly { readonly ticket: Ticket; readonly epoch: Epoch; readonly held: boolean }[]
@@ -23,6 +26,8 @@ export type SiteMessage =
       readonly ticket: Ticket
       readonly site: SiteId
       readonly epoch: Epoch
+      /** Checksum of the configuration, once a ring has ordered it: a vote is given under the same one only (SPEC G6). */
+      readonly configuration?: string | undefined
     }
   | {
       readonly kind: "pledge-answer"
@@ -43,9 +48,17 @@ export type SiteMessage =
       readonly stopped: boolean
       readonly next: SiteId | null
     }
+  /** A piece of a configuration that the receiver does not have (SPEC G6); between nodes of one site as well. */
+  | {
+      readonly kind: "configuration"
+      readonly part: number
+      readonly parts: number
+      readonly text: string
+    }
 
 const shapes: Readonly<Record<SiteMessage["kind"], Shapes[string]>> = {
   heartbeat: { site: "string", checksum: "string", members: "object", tickets: "object" },
+  configuration: { part: "number", parts: "number", text: "string" },
   "pledge-request": { id: "number", ticket: "string", site: "string", epoch: "number" },
   "pledge-answer": {
     id: "number",

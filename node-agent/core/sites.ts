@@ -1,5 +1,6 @@
 /** The other sites (SPEC M8): heartbeats out and in, pledges asked for and answered, mandates released. */
 import { after, earliest, elapsed, epoch, type Instant, type NodeId } from "../../protocol/units.ts"
+import { markOf, notePeerConfiguration, onConfigurationTold } from "./configuration-spread.ts"
 import { answerPledge } from "./mandate.ts"
 import { updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice } from "./rights.ts"
@@ -11,15 +12,19 @@ import { log, report, type Turn, withEntry } from "./turn.ts"
 import { beginAct } from "./view.ts"
 
 export function onSiteFrame(turn: Turn, from: NodeId, text: string): void {
+  const sameSite = turn.node.peers.get(from)?.sameSite ?? false
   const parsed = parseSiteMessage(text)
   if (parsed.kind === "error") {
     log(turn, "warn", "site-message-malformed", { from, detail: parsed.error })
     return
   }
-  noteSite(turn, from)
   const message = parsed.value
+  if (message.kind === "configuration") return onConfigurationTold(turn, from, message)
+  if (sameSite) return
+  noteSite(turn, from)
   switch (message.kind) {
     case "heartbeat":
+      noteHeartbeatMark(turn, from, message)
       return onHeartbeat(turn, message)
     case "pledge-request":
       return answerPledge(turn, from, message)
@@ -37,6 +42,16 @@ function noteSite(turn: Turn, from: NodeId): void {
   if (site === undefined) return
   if (site.silent) report(turn, "info", "site-reachable", site.site, "its nodes are heard again")
   node.sites = withEntry(node.sites, site.site, { ...site, heard: now, silent: false })
+}
+
+function noteHeartbeatMark(
+  turn: Turn,
+  from: NodeId,
+  { version, checksum, confirmed }: SiteMessage & { readonly kind: "heartbeat" },
+): void {
+  // Every node of this site hears the heartbeat; one of them answers it.
+  if (version === undefined || confirmed === undefined || !isCoordinator(turn.node)) return
+  notePeerConfiguration(turn, from, { version, checksum, confirmed })
 }
 
 function onHeartbeat(turn: Turn, message: SiteMessage & { readonly kind: "heartbeat" }): void {
@@ -98,7 +113,7 @@ export function tickSites(turn: Turn): void {
   sendToOtherSites(turn, {
     kind: "heartbeat",
     site: node.self.site,
-    checksum: node.health.configChecksum,
+    ...markOf(node),
     members: node.view?.members ?? [],
     tickets,
   })

@@ -14,12 +14,15 @@ import {
   type WallTime,
 } from "../../protocol/units.ts"
 import { protocolVersions, type VersionRange } from "../../protocol/version.ts"
+import { settlingEnd } from "./configuration-spread.ts"
+import type { ConfigurationState } from "./configuration-state.ts"
 import type { Cryptography } from "./cryptography.ts"
 import { debtOfRing } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
 import type { NodeEffect } from "./effects.ts"
 import { createLinks } from "./link-state.ts"
 import { initialState } from "./ordered.ts"
+import { newPeer } from "./peers.ts"
 import { pledgeDuration } from "./pledges.ts"
 import { createRandom } from "./random.ts"
 import { createSessions } from "./session.ts"
@@ -38,6 +41,8 @@ export interface NodeOptions {
   /** 16 bytes from a cryptographic generator, drawn at each start. */
   readonly sessionNonce: Uint8Array
   readonly seed: number
+  /** What documents of configurations say (SPEC G1). `config` is the active one of the record, if that has one. */
+  readonly readConfiguration?: (document: string) => ClusterConfig | undefined
   /** What this program speaks, unless a test has it speak less. */
   readonly versions?: VersionRange
   readonly gate: NodeState["gate"]
@@ -84,7 +89,8 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     incarnation: started,
     fresh: false,
   }
-  const leaseStretched = stretched(timings.lease, timings.rho)
+  const configuration = initialConfiguration(options)
+  const leaseStretched = stretched(configuration.longest.lease, timings.rho)
   const [active = 0] = options.ringKeys
   const others = config.nodes.filter((each) => each.id !== id)
   const node: NodeState = {
@@ -103,15 +109,11 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
       cryptography,
       versions: options.versions ?? protocolVersions,
     }),
-    links: createLinks(
-      others.map((peer) => ({
-        id: peer.id,
-        links: peer.site === self.site ? Math.min(peer.links.length, self.links.length) : 1,
-      })),
-      now,
-    ),
+    links: createLinks(self, others, now),
     localHealth: 0,
     leaseStretched,
+    configuration,
+    readConfiguration: options.readConfiguration ?? noDocument,
     steppedAt: now,
     durable: {
       state,
@@ -132,25 +134,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     sequence: state.ringSequence,
     voiceRing: 0,
     memoVersion: 0,
-    peers: new Map(
-      others.map((peer) => [
-        peer.id,
-        {
-          node: peer,
-          sameSite: peer.site === self.site,
-          nextHello: now,
-          nextProbe: now,
-          probe: 0,
-          lastAnswered: 0,
-          answered: 0,
-          reaches: undefined,
-          ring: [],
-          heldOffAt: undefined,
-          heldOff: 0,
-          health: undefined,
-        },
-      ]),
-    ),
+    peers: new Map(others.map((peer) => [peer.id, newPeer(peer, self, now)])),
     ordered: { ...initialState(config), voiceEpoch: state.voiceEpoch },
     tickets: new Map(),
     activations: new Map(
@@ -225,8 +209,34 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     nextEvent: 1,
   }
   node.tickets = initialTickets(node, now)
+  if (configuration.longest.lease > timings.lease || configuration.longest.mandateTtl > timings.mandateTtl)
+    node.configuration = { ...configuration, settledAt: settlingEnd(node, now) }
   if (durable === undefined) node.amnesiaUntil = after(now, pledgeDuration(node))
   return node
+}
+
+const noDocument = (): undefined => undefined
+
+function initialConfiguration({
+  config,
+  durable,
+  readConfiguration = noDocument,
+}: NodeOptions): ConfigurationState {
+  const stored = durable?.configuration
+  const { lease, mandateTtl } = config.timings
+  const prepared = stored?.prepared ?? undefined
+  const read = prepared === undefined ? undefined : readConfiguration(prepared.document)
+  return {
+    document: stored?.document ?? undefined,
+    prepared: prepared === undefined || read === undefined ? undefined : { ...prepared, config: read },
+    adopting: undefined,
+    incoming: undefined,
+    told: new Map(),
+    longest: stored?.longest ?? { lease, mandateTtl },
+    settledAt: undefined,
+    request: undefined,
+    registered: undefined,
+  }
 }
 
 /** A node that boots treats every stored pledge as renewed at that instant (SPEC M9). */

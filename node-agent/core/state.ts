@@ -5,6 +5,7 @@
 import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
 import type {
   CommitFrame,
+  ConfigurationMark,
   DropReason,
   EvidenceFrame,
   OrderedMessage,
@@ -26,6 +27,7 @@ import type {
   WallTime,
 } from "../../protocol/units.ts"
 import type { ViewStanding } from "../../protocol/votes.ts"
+import type { ConfigurationState, Joint } from "./configuration-state.ts"
 import type { Debt } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
 import type { OperatorCommand, Vouched } from "./events.ts"
@@ -37,14 +39,18 @@ import type { Sessions } from "./session.ts"
 import type { WatchdogState } from "./watchdog.ts"
 
 export interface NodeState {
-  readonly config: ClusterConfig
-  readonly self: NodeConfig
+  /** Replaced when another one becomes active (SPEC G5), with all that follows from it. */
+  config: ClusterConfig
+  self: NodeConfig
   readonly incarnation: Incarnation
   readonly random: Random
   readonly sessions: Sessions
   readonly links: Links
   /** L' of this configuration: what others wait where a holder counts L. */
-  readonly leaseStretched: Millis
+  leaseStretched: Millis
+  configuration: ConfigurationState
+  /** Any document gives a configuration or nothing; what a document is, the host knows. */
+  readonly readConfiguration: (document: string) => ClusterConfig | undefined
   /** The instant of the latest step: what was due by then has been looked at. */
   steppedAt: Instant
   durable: DurableRecord
@@ -236,6 +242,9 @@ export interface View {
   readonly lookAgain: Instant | undefined
   /** Coordinator: acts that wait for the memo to be written. */
   readonly memo: MemoProgress
+  readonly joint: Joint | undefined
+  /** A proposal that all members of this view have stored. */
+  readonly proposed: { readonly version: number; readonly checksum: string } | undefined
   /** Pieces of a newer memo on their way. */
   readonly memoPieces: readonly (string | undefined)[]
 }
@@ -417,6 +426,10 @@ export interface Peer {
   readonly heldOffAt: Instant | undefined
   readonly heldOff: number
   readonly health: HealthEntry | undefined
+  /** As its latest join named it. */
+  readonly configuration: ConfigurationMark | undefined
+  /** A newer configuration is not told to it again before then. */
+  readonly nextTelling: Instant
 }
 
 export interface Watch {

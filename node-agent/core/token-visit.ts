@@ -18,7 +18,8 @@ export function onToken(turn: Turn, from: NodeId | undefined, token: TokenFrame)
   const visit = acceptToken(turn, from, token)
   if (visit === undefined || node.ring === undefined) return
   for (const message of token.messages) {
-    if (message.seq > before) noteStored(node, message.seq, storeIfNeeded(turn, message.payload))
+    if (message.seq > before)
+      noteStored(node, message.seq, storeIfNeeded(turn, message.payload, message.origin))
   }
   beginRecovery(turn)
   reportWhenReady(turn)
@@ -28,7 +29,7 @@ export function onToken(turn: Turn, from: NodeId | undefined, token: TokenFrame)
   if (node.ring === undefined || !sameRing(node.ring.id, token.ring)) return
   renewServices(turn)
   coordinate(turn)
-  forwardToken(turn, token, entriesFor(turn, token), (payload) => storeIfNeeded(turn, payload))
+  forwardToken(turn, token, entriesFor(turn, token), (payload) => storeIfNeeded(turn, payload, node.self.id))
 }
 
 export function startToken(turn: Turn, token: TokenFrame): void {

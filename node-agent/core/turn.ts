@@ -4,7 +4,7 @@ import type { ReportedEvent, Severity } from "../../protocol/summaries.ts"
 import { earliest, type Instant, type NodeId } from "../../protocol/units.ts"
 import type { DurableState } from "./durable.ts"
 import type { LogFields, LogLevel, NodeEffect } from "./effects.ts"
-import { sealTo } from "./session.ts"
+import { sealTo, versionWith } from "./session.ts"
 import type { NodeState } from "./state.ts"
 
 export interface Turn {
@@ -22,10 +22,15 @@ export function send(turn: Turn, to: NodeId, frame: Frame): void {
   const { node } = turn
   const peer = node.peers.get(to)
   if (peer === undefined) return
-  const bytes = sealTo(node.sessions, to, frame)
+  const bytes = sealTo(node.sessions, to, forVersion(frame, versionWith(node.sessions, to)))
   if (bytes === undefined) return
   for (const link of node.links.peers.get(to)?.links ?? []) link.sent += 1
   sendBytes(turn, to, bytes)
+}
+
+/** A node of version 1 reads no join that names the configuration. */
+function forVersion(frame: Frame, version: number | undefined): Frame {
+  return frame.kind === "join" && version === 1 ? { ...frame, configuration: undefined } : frame
 }
 
 /** Over one ring link alone: what measures it. */

@@ -3,6 +3,7 @@
  * what comes back. A deadline counts from the FIRST sending of the claim that a grant names, whichever reply brings it.
  */
 import { type LeaseAnswer, type LeaseClaim, mandateLease, voiceLease } from "../../protocol/lease.ts"
+import { registrationOf } from "../../protocol/registration.ts"
 import type { Reply, Summary } from "../../protocol/summaries.ts"
 import {
   after,
@@ -17,6 +18,8 @@ import {
   ticketName,
 } from "../../protocol/units.ts"
 import { mandateVoters } from "../../protocol/votes.ts"
+import { claimedConfiguration, isRegistered } from "./configuration.ts"
+import { onRegistered } from "./configuration-spread.ts"
 import { nextMandateWork, wantsToClaim, witnessInReach } from "./mandate.ts"
 import { noteStoredMemo, type Plan } from "./memo.ts"
 import { believed, storeEpochs } from "./pin.ts"
@@ -133,7 +136,7 @@ function summaryOf(
     counter,
     challenge: node.witness.pin ?? "",
     site: node.self.site,
-    configuration: { version: node.config.version, checksum: node.config.checksum },
+    configuration: claimedConfiguration(node),
     view: { ring: view.ring, members: view.members },
     state: {
       voice: view.standing.kind === "minority" ? "not-held" : "held",
@@ -156,6 +159,18 @@ function summaryOf(
     events,
     highest: [...node.witness.watches].map(([name, watch]) => ({ name, epoch: watch.epoch, seq: watch.seq })),
     claims,
+    registration: registrationDue(node, view),
+  }
+}
+
+/** A proposal that all members have stored is registered before it is activated (SPEC G4). */
+function registrationDue(node: NodeState, view: View): Summary["registration"] {
+  const { prepared } = node.configuration
+  if (view.proposed === undefined || prepared === undefined || isRegistered(node, prepared)) return undefined
+  return {
+    text: JSON.stringify(registrationOf(prepared.config)),
+    document: prepared.document,
+    majorityAlone: view.standing.kind === "majority-alone",
   }
 }
 
@@ -194,6 +209,7 @@ export function onReply(turn: Turn, reply: Reply): void {
     noteHolder(turn, lease.name, lease.holder, lease.epoch, lease.releasedEpoch)
   }
   for (const answer of reply.answers) onAnswer(turn, answer)
+  if (reply.configuration !== undefined) onRegistered(turn, reply.configuration)
   handOverToFormerMember(turn)
   storeEpochs(turn, node)
 }

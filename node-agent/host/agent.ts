@@ -15,6 +15,8 @@ import { createNode } from "../core/start.ts"
 import type { NodeState } from "../core/state.ts"
 import { statusOf } from "../core/status.ts"
 import { monotonicNow, wallNow } from "./clock.ts"
+import { readDocument } from "./configuration-document.ts"
+import { replaceConfigFile } from "./configuration-file.ts"
 import { isLogged, writeLogLine } from "./control/log-writer.ts"
 import type { HealthSample, HostStatus, LogLine } from "./control/messages.ts"
 import { ControlLink } from "./control-link.ts"
@@ -34,7 +36,9 @@ import { Udp } from "./udp.ts"
 import { Watchdog } from "./watchdog.ts"
 
 export interface AgentOptions {
+  /** The active one: of the record, if a live change left one there, otherwise of the file. */
   readonly config: ClusterConfig
+  readonly configFile: string
   readonly self: NodeId
   readonly stateDirectory: string
   readonly runtimeDirectory: string
@@ -148,6 +152,7 @@ class Agent {
         cryptography: this.#recorder.listening(createCryptography(options.ringKeys)),
         ringKeys: options.ringKeys.map((key) => key.id),
         sessionNonce: randomBytes(16),
+        readConfiguration: (document) => readDocument(document)?.config,
         seed: randomBytes(4).readUInt32LE(),
         gate: this.#gate.state.kind,
         wall: wallNow(),
@@ -287,12 +292,23 @@ class Agent {
       case "log":
         this.#log(effect.level, effect.event, effect.fields)
         break
+      case "reconfigure":
+        this.#reconfigure(effect.config, effect.document)
+        break
       case "exit":
         void this.#exit(effect.reason)
         break
       default:
         never(effect)
     }
+  }
+
+  #reconfigure(config: ClusterConfig, document: string): void {
+    this.#udp.configure(config)
+    this.#control.reconfigure(config)
+    const reason = replaceConfigFile(this.#options.configFile, document)
+    if (reason !== undefined)
+      this.#log("error", "configuration-file-not-written", { file: this.#options.configFile, reason })
   }
 
   #completed(event: NodeEvent, effects: readonly NodeEffect[], at: Instant): void {

@@ -64,6 +64,12 @@ export function readConfigText(
   return err(errors.sort((a, b) => a.line - b.line || a.column - b.column))
 }
 
+/** What the text says, unchecked; undefined: it is no TOML. */
+export function plainOfText(text: string): unknown {
+  const toml = readToml(text)
+  return toml.kind === "ok" ? toml.value.plain : undefined
+}
+
 /** Lines as compilers print them: `cluster.toml:12:1: timings.lease_ms: found ...`. */
 export function formatConfigErrors(file: string, errors: readonly LocatedConfigError[]): readonly string[] {
   return errors.map(({ line, column, key, message }) => {

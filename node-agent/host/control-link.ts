@@ -61,6 +61,7 @@ const soundAfter = millis(10_000)
 
 export class ControlLink {
   readonly #options: ControlLinkOptions
+  #setup: ControlSetup
   #process: ControlProcess | undefined
   #connected = false
   #ending: (() => void) | undefined
@@ -78,6 +79,7 @@ export class ControlLink {
 
   constructor(options: ControlLinkOptions) {
     this.#options = options
+    this.#setup = options.setup
   }
 
   /** `true` once the present control process has said what runs. */
@@ -102,8 +104,14 @@ export class ControlLink {
     this.#pinged = undefined
     this.#nextPing = after(this.#startedAt, pingInterval)
     this.starts += 1
-    this.#write({ kind: "setup", setup: this.#options.setup })
+    this.#write({ kind: "setup", setup: this.#setup })
     for (const line of this.#kept.splice(0)) this.#write({ kind: "log", line })
+  }
+
+  /** What the present control process, and each one after it, works with from now on. */
+  reconfigure(config: ControlSetup["config"]): void {
+    this.#setup = { ...this.#setup, config }
+    if (this.#process !== undefined) this.#write({ kind: "reconfigure", config })
   }
 
   /** Hands an effect over. If nobody is there to carry it out, its failure is reported as an event instead. */

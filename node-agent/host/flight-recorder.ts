@@ -120,7 +120,7 @@ function emptySegment(bytes: number): Segment {
 
 /** Everything but keys and functions. */
 function snapshotOf(node: NodeState): Buffer {
-  return serialize({ ...node, sessions: withoutKeys(node.sessions) })
+  return serialize({ ...node, readConfiguration: undefined, sessions: withoutKeys(node.sessions) })
 }
 
 function lengthOf(bytes: number): Buffer {

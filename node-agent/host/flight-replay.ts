@@ -2,12 +2,14 @@
  * Replays a flight record: the core of this program is given the recorded state and events, and must ask for the
  * recorded effects. Cryptography is played back: opening gives what it gave then, sealing is compared in the clear.
  */
+
 import { sealTagBytes } from "../../protocol/datagram.ts"
 import { err, ok, type Result } from "../../protocol/result.ts"
 import type { Cryptography, SealingKey } from "../core/cryptography.ts"
 import type { NodeEffect } from "../core/effects.ts"
 import { step } from "../core/node.ts"
 import type { NodeState } from "../core/state.ts"
+import { readDocument } from "./configuration-document.ts"
 import type { FlightRecord, RecordSegment, RecordStep } from "./flight-record.ts"
 import { keptHeaderBytes } from "./flight-recorder.ts"
 
@@ -28,6 +30,7 @@ function replaySegment(segment: RecordSegment): string | undefined {
   const accepted = state.sessions.keyRing.accepted
   const node: NodeState = {
     ...state,
+    readConfiguration: (document) => readDocument(document)?.config,
     sessions: { ...state.sessions, cryptography: player.cryptography(accepted) },
   }
   for (const [index, recorded] of segment.steps.entries()) {

@@ -9,6 +9,8 @@ import type { ClusterConfig } from "../../protocol/cluster.ts"
 import type { NodeId } from "../../protocol/units.ts"
 import type { LogLevel } from "../core/effects.ts"
 import { runAgent } from "./agent.ts"
+import { readDocument } from "./configuration-document.ts"
+import { replaceConfigFile } from "./configuration-file.ts"
 import type { RingKey } from "./cryptography.ts"
 import { readRingKey } from "./key-file.ts"
 import { lockFileName, takeLock } from "./lock-file.ts"
@@ -18,7 +20,11 @@ import { loadState, type StateLoad } from "./state-file.ts"
 
 /** All that the real-time process is started with. */
 export interface Launch {
+  /** What the file says. */
   readonly config: ClusterConfig
+  readonly configFile: string
+  /** Take the file although the record has another configuration. */
+  readonly takeFile: boolean
   readonly self: NodeId
   readonly stateDirectory: string
   readonly runtimeDirectory: string
@@ -74,16 +80,49 @@ export async function runRealtime(path: string): Promise<string> {
   const launch: Launch = JSON.parse(readFileSync(path, "utf8"))
   rmSync(path)
   const lockDescriptor = lock(launch.stateDirectory)
-  const state = load(launch)
+  const loaded = load(launch)
+  const { config, state } = activeConfiguration(launch, loaded)
   const ringKeys = launch.ringKeyFiles.map(ringKey)
-  const loaded = await loadNative()
+  const native = await loadNative()
   const realtime = await prepareRealtime(
     launch,
-    loaded.kind === "ok" ? loaded.value : `${noNative}: ${loaded.error}`,
+    native.kind === "ok" ? native.value : `${noNative}: ${native.error}`,
   )
-  checkScheduling(launch, realtime)
-  const native = loaded.kind === "ok" ? loaded.value : undefined
-  return runAgent({ ...launch, state, ringKeys, realtime, native, lockDescriptor })
+  checkScheduling({ ...launch, config }, realtime)
+  const library = native.kind === "ok" ? native.value : undefined
+  return runAgent({ ...launch, config, state, ringKeys, realtime, native: library, lockDescriptor })
+}
+
+type LoadedState = Extract<StateLoad, { kind: "ok" | "missing" | "torn" }>
+
+/**
+ * Which configuration counts (SPEC G7): once one was changed live, the record's. A file that says more than it is an operator's
+ * intent that no ring has ordered: it is not run by accident.
+ */
+function activeConfiguration(
+  launch: Launch,
+  state: LoadedState,
+): { readonly config: ClusterConfig; readonly state: LoadedState } {
+  const { config: file, configFile } = launch
+  const document = state.kind === "ok" ? state.state.configuration?.document : undefined
+  if (state.kind !== "ok" || document === undefined || document === null) return { config: file, state }
+  if (launch.takeFile)
+    return { config: file, state: { ...state, state: { ...state.state, configuration: undefined } } }
+  const active = readDocument(document)?.config
+  if (active === undefined)
+    throw new LaunchFailure(`${launch.stateDirectory}: its configuration cannot be read`)
+  if (!active.nodes.some(({ id }) => id === launch.self))
+    throw new LaunchFailure(`this node was removed from cluster ${active.name} by version ${active.version}`)
+  const differs = file.version === active.version && file.checksum !== active.checksum
+  if (file.version > active.version || differs) {
+    throw new LaunchFailure(
+      `${configFile}: is version ${file.version} (${file.checksum.slice(0, 8)}), the cluster's is ${active.version} ` +
+        `(${active.checksum.slice(0, 8)}): change it with \`quorumbeat config apply\` while agents run, or start ` +
+        "ALL agents of the cluster, after ALL have stopped, with --take-file",
+    )
+  }
+  replaceConfigFile(configFile, document)
+  return { config: active, state }
 }
 
 function lock(directory: string): number {
@@ -95,7 +134,7 @@ function lock(directory: string): number {
   )
 }
 
-function load(launch: Launch): Extract<StateLoad, { kind: "ok" | "missing" | "torn" }> {
+function load(launch: Launch): LoadedState {
   const { stateDirectory, config, self } = launch
   const state = loadState(stateDirectory, config.name, self)
   switch (state.kind) {

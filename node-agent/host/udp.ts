@@ -50,7 +50,7 @@ const reopenDelayMax = 5_000
 
 export class Udp {
   readonly #links = new Map<LinkId, UdpLink>()
-  readonly #addresses: ReadonlyMap<string, UdpAddress>
+  #addresses: ReadonlyMap<string, UdpAddress>
   #sendErrors = 0
 
   constructor(options: UdpOptions) {
@@ -61,6 +61,12 @@ export class Udp {
     })
     const wan = self?.wanBind ?? self?.wan
     if (wan !== undefined) this.#links.set("wan", new UdpLink("wan", wan, options))
+  }
+
+  /** The peers of another configuration; this node's own sockets stay. */
+  configure(config: ClusterConfig): void {
+    this.#addresses = addressesOf(config)
+    for (const link of this.#links.values()) link.configure(config)
   }
 
   /** Sends now or counts an error; never throws. Sending to an address the configuration lacks is an error too. */
@@ -96,7 +102,7 @@ class UdpLink {
   oversized = 0
   foreign = 0
   reopened = 0
-  readonly #sources: ReadonlySet<string>
+  #sources: ReadonlySet<string>
   readonly #id: LinkId
   readonly #own: UdpAddress
   readonly #options: UdpOptions
@@ -113,6 +119,10 @@ class UdpLink {
     this.#options = options
     this.#sources = sourcesOf(options.config, options.self, id)
     this.#open()
+  }
+
+  configure(config: ClusterConfig): void {
+    this.#sources = sourcesOf(config, this.#options.self, this.#id)
   }
 
   get report(): SocketReport {

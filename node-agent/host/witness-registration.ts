@@ -1,5 +1,6 @@
 /** Tells the witness what it must know of a cluster: `PUT /v1/clusters/<name>`. Each call replaces what it knew. */
 import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { registrationOf } from "../../protocol/registration.ts"
 import { err, ok, type Result } from "../../protocol/result.ts"
 
 export interface Registration {
@@ -29,23 +30,5 @@ export async function registerCluster(registration: Registration): Promise<Resul
   } catch (cause) {
     const detail = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
     return err(`${target}: cannot be reached: ${detail instanceof Error ? detail.message : String(detail)}`)
-  }
-}
-
-/** What of the configuration concerns the witness, by its names. */
-export function registrationOf(config: ClusterConfig): object {
-  const { timings } = config
-  return {
-    version: config.version,
-    checksum: config.checksum,
-    sites: config.sites.map((site) => site.name),
-    tickets: config.tickets.map((ticket) => ticket.name),
-    nodes: config.nodes.map(({ id, name, site, publicKey, votes }) => {
-      return { node: id, name, site, public_key: publicKey, votes }
-    }),
-    rho: timings.rho,
-    voice_ttl_ms: timings.voiceTtl,
-    mandate_ttl_ms: timings.mandateTtl,
-    interval_ms: timings.summaryInterval,
   }
 }

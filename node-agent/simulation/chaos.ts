@@ -21,6 +21,8 @@ export interface ChaosOptions {
   readonly onWorld?: (world: World) => void
   /** `violation`: only invariants are of interest, not whether the service recovers. */
   readonly until?: "recovery" | "violation"
+  /** What goes on beside the faults, before each of them. */
+  readonly alongside?: (world: World) => void
 }
 
 export interface ChaosResult {
@@ -52,6 +54,7 @@ export function runChaos(options: ChaosOptions): ChaosResult {
   world.start()
   for (let count = 0; count < faults && world.violations.length === 0; count++) {
     world.run(100 + draw(random) * (draw(random) < 0.3 ? 6000 : 1200))
+    options.alongside?.(world)
     drawn.next()
     const [active] = world.active(ledger)
     if (active !== undefined && active !== last) moves += 1

@@ -66,7 +66,6 @@ export class Faults {
   readonly #random: Random
   readonly #table: FaultTable
   readonly #total: number
-  readonly #ids: readonly number[]
   readonly #sites: readonly string[]
   readonly #mayRollBack: boolean
   #forgot = false
@@ -77,7 +76,6 @@ export class Faults {
     this.#random = random
     this.#table = table
     this.#total = table.reduce((sum, [weight]) => sum + weight, 0)
-    this.#ids = [...world.hosts.keys()]
     this.#sites = world.config.sites.map((site) => site.name)
     this.#mayRollBack = draw(random) < 0.25
   }
@@ -114,6 +112,11 @@ export class Faults {
       if (!host.control) world.connectControl(id)
       if (host.node === undefined) world.start(id)
     }
+  }
+
+  /** Machines may be added. */
+  get #ids(): readonly number[] {
+    return [...this.#world.hosts.keys()]
   }
 
   #pick<T>(from: readonly T[]): T {
@@ -393,7 +396,7 @@ export class Faults {
 
   /** One node may forget, where the others of its site remember what any view of it has done. */
   #forget(id: number): void {
-    const { config } = this.#world
+    const { config } = this.#world.host(id)
     const { site } = this.#world.host(id)
     const others = config.nodes.filter((node) => node.site === site && node.id !== id).map((node) => node.id)
     const remembered = viewStanding(config, siteId(site), others).kind === "majority-alone"

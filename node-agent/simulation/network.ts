@@ -28,7 +28,7 @@ const recordedMax = 64
 
 interface Surroundings {
   after(delay: number, run: () => void): void
-  host(id: number): Host
+  host(id: number): Host | undefined
   arrive(to: Host, link: LinkId, bytes: Uint8Array): void
 }
 
@@ -59,6 +59,7 @@ export class Network {
 
   send(from: Host, { to, link, bytes }: Send): void {
     const target = this.#around.host(to)
+    if (target === undefined) return
     const { faults } = this
     this.sent += 1
     const way = this.#isSpecial() ? `${from.id}>${to}/${link}` : ""

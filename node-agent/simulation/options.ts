@@ -1,5 +1,7 @@
 /** How fast, and how reliable, the made-up parts of a world are. */
 
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+
 export interface WorldOptions {
   readonly seed?: number
   /** One-way delays in ms. */
@@ -22,6 +24,8 @@ export interface WorldOptions {
   readonly healthEvery?: number
   /** Gets a line for each step. */
   readonly trace?: ((line: string) => void) | undefined
+  /** What a document of a configuration says; without it none can be changed. */
+  readonly readConfiguration?: (document: string) => ClusterConfig | undefined
 }
 
 export const worldDefaults = {
@@ -37,4 +41,5 @@ export const worldDefaults = {
   loss: 0,
   healthEvery: 0,
   trace: undefined,
+  readConfiguration: (): ClusterConfig | undefined => undefined,
 }

@@ -3,16 +3,22 @@
  * window, restarts that lose what was under way, an object that was set back or replaced, a stale twin that still answers,
  * and a clock that steps, which nothing may depend on.
  */
+
+import { assert } from "../../protocol/assert.ts"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { registrationOf } from "../../protocol/registration.ts"
 import type { Reply, Summary } from "../../protocol/summaries.ts"
 import { millis } from "../../protocol/units.ts"
 import {
   type ArbiterState,
   arbitrate,
+  documentAge,
   leaseSummaries,
   type Submission,
   wantsArbitration,
 } from "../../worker/arbiter.ts"
+import { arbiterRules, parseConfiguration, type WitnessConfiguration } from "../../worker/configuration.ts"
+import { configurationTold, registered } from "../../worker/registration.ts"
 import { draw, type Random } from "../core/random.ts"
 
 interface Waiting {
@@ -33,6 +39,8 @@ export class WorldWitness {
   granted = 0
   #waiting: Waiting[] = []
   #objects = 0
+  /** All that were ever registered, by version. */
+  readonly #configurations = new Map<number, WitnessConfiguration>()
   readonly #schedule: (delay: number, run: () => void) => void
 
   readonly #now: () => number
@@ -40,7 +48,7 @@ export class WorldWitness {
   constructor(config: ClusterConfig, schedule: (delay: number, run: () => void) => void, now: () => number) {
     this.#schedule = schedule
     this.#now = now
-    this.state = emptyState(config, 0)
+    this.state = this.#emptyState(config, 0)
   }
 
   /** What the object's own clock shows. No decision may ask. */
@@ -63,7 +71,7 @@ export class WorldWitness {
   replace(config: ClusterConfig): void {
     this.restart()
     this.#objects += 1
-    this.state = emptyState(config, this.#objects)
+    this.state = this.#emptyState(config, this.#objects)
   }
 
   /** `random` decides which instance gets it, while there are two. */
@@ -83,7 +91,37 @@ export class WorldWitness {
     this.#decide(this.#waiting.splice(0))
   }
 
+  #configuration(): WitnessConfiguration {
+    const configuration = this.#configurations.get(this.state.rules.version)
+    assert(configuration !== undefined, "what rules was registered")
+    return configuration
+  }
+
+  /** What views have changed is registered before anything is decided. */
+  #register({ summary }: Waiting): void {
+    const isOlder = documentAge(this.state, submissionOf(summary).id) === "older"
+    if (summary.challenge !== this.state.witness || isOlder) return
+    const next = registered(this.#configuration(), this.state.leases, summary)
+    if (next === undefined) return
+    this.#configurations.set(next.version, next)
+    this.state = { ...this.state, rules: arbiterRules(next) }
+  }
+
+  #emptyState(config: ClusterConfig, object: number): ArbiterState {
+    const told = JSON.stringify({ ...registrationOf(config), preferred_nodes: [] })
+    const parsed = parseConfiguration(told)
+    assert(parsed.kind === "ok", "a configuration registers itself")
+    this.#configurations.set(config.version, parsed.value)
+    return {
+      witness: `00112233445566778899aabbccddee${object.toString(16).padStart(2, "0")}`,
+      rules: arbiterRules(parsed.value),
+      leases: {},
+      lastDocuments: {},
+    }
+  }
+
   #decide(waiting: readonly Waiting[]): void {
+    for (const each of waiting) this.#register(each)
     const { state, answers } = arbitrate(
       this.state,
       waiting.map(({ summary }) => submissionOf(summary)),
@@ -92,7 +130,22 @@ export class WorldWitness {
     for (const [index, { summary, answer }] of waiting.entries()) {
       const mine = answers[index] ?? []
       this.granted += mine.filter(({ kind }) => kind === "granted" || kind === "renewed").length
-      answer(replyTo(summary, state, mine))
+      answer(this.#replyTo(summary, state, mine))
+    }
+  }
+
+  #replyTo(summary: Summary, state: ArbiterState, answers: Reply["answers"]): Reply {
+    return {
+      node: summary.node,
+      incarnation: summary.incarnation,
+      counter: summary.counter,
+      cluster: summary.cluster,
+      witness: state.witness,
+      leases: leaseSummaries(state),
+      answers,
+      interval: millis(2000),
+      quotaPercent: 1,
+      configuration: configurationTold(this.#configuration(), summary),
     }
   }
 
@@ -100,42 +153,10 @@ export class WorldWitness {
   #askTwin(stale: ArbiterState, { summary, answer }: Waiting): void {
     const { answers } = arbitrate(stale, [submissionOf(summary)])
     const mine = answers[0] ?? []
-    if (mine.every(({ kind }) => kind === "refused")) answer(replyTo(summary, stale, mine))
-  }
-}
-
-function replyTo(summary: Summary, state: ArbiterState, answers: Reply["answers"]): Reply {
-  return {
-    node: summary.node,
-    incarnation: summary.incarnation,
-    counter: summary.counter,
-    cluster: summary.cluster,
-    witness: state.witness,
-    leases: leaseSummaries(state),
-    answers,
-    interval: millis(2000),
-    quotaPercent: 1,
+    if (mine.every(({ kind }) => kind === "refused")) answer(this.#replyTo(summary, stale, mine))
   }
 }
 
 function submissionOf({ node, incarnation, counter, challenge, configuration, claims }: Summary): Submission {
   return { id: { node, incarnation, counter }, challenge, configuration: configuration.version, claims }
-}
-
-function emptyState(config: ClusterConfig, object: number): ArbiterState {
-  return {
-    witness: `00112233445566778899aabbccddee${object.toString(16).padStart(2, "0")}`,
-    rules: {
-      version: config.version,
-      sites: config.sites.map((site) => site.name),
-      tickets: config.tickets.map((ticket) => ticket.name),
-      nodes: config.nodes.map((node) => ({ node: node.id, site: node.site })),
-      preferredNodes: [],
-      rho: config.timings.rho,
-      voiceTtl: config.timings.voiceTtl,
-      mandateTtl: config.timings.mandateTtl,
-    },
-    leases: {},
-    lastDocuments: {},
-  }
 }

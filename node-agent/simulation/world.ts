@@ -7,21 +7,21 @@
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { millis, type NodeId, nodeId, serviceName, wallTime } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
-import type { LogLevel, NodeEffect } from "../core/effects.ts"
+import type { NodeEffect } from "../core/effects.ts"
 import type { NodeEvent, OperatorCommand } from "../core/events.ts"
 import { nextDeadline, step } from "../core/node.ts"
 import { createRandom, draw, type Random } from "../core/random.ts"
-import { createNode } from "../core/start.ts"
 import type { NodeState } from "../core/state.ts"
-import { simulatedCryptography } from "./cryptography.ts"
 import { persist } from "./disk.ts"
 import { WorldFences } from "./fences.ts"
 import { createHost, exposure, foundServices, type Host, localTime, trueTime, wakeClock } from "./machine.ts"
 import { Network } from "./network.ts"
 import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
+import { startProcess, wallStart } from "./process.ts"
 import { isActive, WorldServices } from "./services.ts"
 import type { Surroundings } from "./surroundings.ts"
+import type { Answer, Due, LogLine } from "./told.ts"
 import { traceLine } from "./trace.ts"
 import { Uplink } from "./uplink.ts"
 import { WorldWatchdogs } from "./watchdog.ts"
@@ -29,31 +29,11 @@ import { WorldWitness } from "./witness.ts"
 
 export type { WorldOptions } from "./options.ts"
 export { compareEpochs } from "./oracle.ts"
-
-/** What all wall clocks show at the beginning. */
-const wallStart = 1_800_000_000_000
-
-interface Due {
-  readonly at: number
-  readonly run: () => void
-}
-
-export interface LogLine {
-  readonly at: number
-  readonly node: NodeId
-  readonly level: LogLevel
-  readonly event: string
-  readonly fields: Readonly<Record<string, unknown>>
-}
-
-export interface Answer {
-  readonly request: number
-  readonly result: { readonly kind: "done" | "refused"; readonly message: string }
-}
+export type { Answer, LogLine } from "./told.ts"
 
 export class World {
   readonly config: ClusterConfig
-  readonly hosts: ReadonlyMap<NodeId, Host>
+  readonly hosts = new Map<NodeId, Host>()
   readonly witness: WorldWitness
   readonly services: WorldServices
   readonly watchdogs: WorldWatchdogs
@@ -83,12 +63,7 @@ export class World {
       (delay, run) => this.#at(delay, run),
       () => this.now,
     )
-    const { rateError } = this.#options
-    const hosts = config.nodes.map(({ id }): [NodeId, Host] => [
-      id,
-      createHost(config, id, rateError, this.#random),
-    ])
-    this.hosts = new Map(hosts)
+    for (const { id } of config.nodes) this.install(config, id)
     this.#oracle = new Oracle(this.hosts)
     const around: Surroundings = {
       now: () => this.now,
@@ -103,7 +78,7 @@ export class World {
     this.services = new WorldServices(around, this.#oracle, () => this.#varied(this.#options.serviceDelay))
     this.network = new Network(this.#options, this.#random, {
       after: (delay, run) => this.#at(delay, run),
-      host: (id) => this.host(id),
+      host: (id) => this.hosts.get(nodeId(id)),
       arrive: (to, link, bytes) => this.event(to.id, { kind: "datagram-received", link, bytes }),
     })
     this.uplink = new Uplink({
@@ -143,6 +118,11 @@ export class World {
     this.network.faults.loss = share
   }
 
+  /** A machine with this file and a fresh record. */
+  install(config: ClusterConfig, id: NodeId): void {
+    this.hosts.set(id, createHost(config, id, this.#options.rateError, this.#random))
+  }
+
   get violations(): readonly string[] {
     return this.#oracle.violations
   }
@@ -177,23 +157,9 @@ export class World {
   }
 
   #startOne(host: Host): void {
-    host.life += 1
-    const nonce = Uint8Array.from({ length: 16 }, () => Math.floor(draw(this.#random) * 256))
-    const { node, effects } = createNode(
-      {
-        config: host.config,
-        self: host.id,
-        durable: host.disk,
-        cryptography: simulatedCryptography([1]),
-        ringKeys: [1],
-        versions: host.versions,
-        sessionNonce: nonce,
-        seed: Math.floor(draw(this.#random) * 2 ** 32),
-        gate: "ready",
-        wall: wallTime(wallStart + this.now + host.wallOffset),
-      },
-      localTime(host, this.now),
-    )
+    const process = startProcess(host, this.#options.readConfiguration, this.#random, this.now)
+    if (process === undefined) return
+    const { node, effects } = process
     host.node = node
     this.#options.trace?.(traceLine(this.now, host.id, { kind: "started" }, effects))
     this.#carryOut(host, effects)
@@ -480,6 +446,9 @@ export class World {
         break
       case "log":
         this.log.push({ ...effect, at: this.now, node: host.id })
+        break
+      case "reconfigure":
+        host.config = effect.config
         break
       case "exit":
         this.#end(host)

@@ -48,14 +48,17 @@ const parts: readonly Part[] = [
   },
   {
     name: "policy",
-    prefixes: ["worker/arbiter.ts", "worker/lease-rules.ts", "worker/alerts/"],
+    prefixes: [
+      ...["worker/arbiter.ts", "worker/lease-rules.ts", "worker/alerts/"],
+      ...["worker/configuration.ts", "worker/registration.ts", "worker/public-key.ts"],
+    ],
     mayImport: ["protocol"],
     packages: "portable",
   },
   {
     name: "worker entry",
     prefixes: ["worker/index.ts"],
-    mayImport: ["protocol", "worker"],
+    mayImport: ["protocol", "policy", "worker"],
     packages: "open",
   },
   { name: "worker", prefixes: ["worker/"], mayImport: ["protocol", "policy"], packages: "open" },

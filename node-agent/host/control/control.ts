@@ -91,6 +91,7 @@ class Control {
       (request, command) => send({ kind: "command", request, command }),
       (request) => send({ kind: "keep-record", request }),
     )
+    this.#api.configuration = setup.config
   }
 
   /** Says what runs, after every start and stop that a former control process left behind has ended. */
@@ -116,6 +117,10 @@ class Control {
     switch (message.kind) {
       case "effect":
         this.#perform(message.effect)
+        break
+      case "reconfigure":
+        // Services, sites and the witness are the same: what a live change may change is the business of the core.
+        this.#api.configuration = message.config
         break
       case "answer":
         this.#api.answered(message.request, message.result)

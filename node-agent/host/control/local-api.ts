@@ -6,6 +6,7 @@
 import { chmodSync, rmSync } from "node:fs"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { join } from "node:path"
+import type { ClusterConfig } from "../../../protocol/cluster.ts"
 import { type Instant, nodeId, serviceName, siteId, ticketName } from "../../../protocol/units.ts"
 import type { CommandResult } from "../../core/effects.ts"
 import type { OperatorCommand } from "../../core/events.ts"
@@ -26,7 +27,8 @@ export interface StatusAnswer {
 
 /** An ordered message takes some token rounds, a switchover's acceptance no longer. */
 const commandPatience = 20_000
-const commandBytesMax = 4_096
+/** The longest one brings a whole configuration. */
+const commandBytesMax = 20_000
 /** Commands that wait for their answer at the same time; an operator has a few at most. */
 const commandsMax = 16
 
@@ -36,6 +38,8 @@ export class LocalApi {
   readonly #keepRecord: (request: number) => void
   readonly #waiting = new Map<number, (result: CommandResult) => void>()
   #status: StatusReport | undefined
+  /** The one in use. */
+  configuration: ClusterConfig | undefined
   #requests = 0
 
   constructor(
@@ -77,6 +81,7 @@ export class LocalApi {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const route = `${request.method} ${request.url}`
     if (route === "GET /v1/status") this.#answerStatus(response)
+    else if (route === "GET /v1/configuration") answer(response, 200, this.configuration ?? {})
     else if (route === "POST /v1/commands") await this.#answerCommand(request, response)
     else if (route === "POST /v1/blackbox") await this.#answerWith(response, this.#keepRecord)
     else answer(response, 404, { error: "no such resource" })
@@ -155,6 +160,10 @@ export function parseCommand(text: string): OperatorCommand | undefined {
     case "fence-confirm":
       return "node" in value && isNodeNumber(value.node)
         ? { kind: "fence-confirm", node: nodeId(value.node) }
+        : undefined
+    case "configure":
+      return "document" in value && isName(value.document)
+        ? { kind: "configure", document: value.document }
         : undefined
     case "witness-accept":
       return { kind: "witness-accept" }

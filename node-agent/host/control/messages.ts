@@ -100,6 +100,7 @@ export type Report =
 export type ToControl =
   | { readonly kind: "setup"; readonly setup: ControlSetup }
   | { readonly kind: "effect"; readonly effect: ControlEffect }
+  | { readonly kind: "reconfigure"; readonly config: ClusterConfig }
   | { readonly kind: "answer"; readonly request: number; readonly result: CommandResult }
   | { readonly kind: "ping"; readonly id: number }
   | Report

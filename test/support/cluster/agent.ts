@@ -26,6 +26,7 @@ export class Agent {
   readonly node: NodeLayout
   readonly #layout: ClusterLayout
   readonly #settings: AgentSettings
+  #program: string
   #child: Child | undefined
   #daemon: Child | undefined
 
@@ -33,6 +34,7 @@ export class Agent {
     this.node = node
     this.#layout = layout
     this.#settings = settings
+    this.#program = settings.program
   }
 
   get name(): string {
@@ -58,14 +60,19 @@ export class Agent {
     return childrenOf(this.pid).find((pid) => commandLine(pid).includes("control"))
   }
 
+  /** Another build of the program, from the next start on. */
+  install(program: string): void {
+    this.#program = program
+  }
+
   start(): void {
     const { directory, name, stateDirectory, runtimeDirectory, keyFile, logFile, traceFile } = this.node
-    const { program, trace, scheduling, wrapper } = this.#settings
+    const { trace, scheduling, wrapper } = this.#settings
     this.#child = new Child({
       name,
       program: [
         ...(wrapper?.(this.node) ?? []),
-        ...[process.execPath, program, "agent", "--config", this.#layout.configFile, "--node", name],
+        ...[process.execPath, this.#program, "agent", "--config", this.#layout.configFile, "--node", name],
         ...["--state-dir", stateDirectory, "--runtime-dir", runtimeDirectory, "--key", keyFile],
         ...["--ring-key", this.#layout.ringKeyFile, "--scheduling", scheduling],
         ...(trace ? ["--trace", traceFile] : []),

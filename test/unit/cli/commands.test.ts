@@ -32,7 +32,7 @@ describe("wrong use is said in one line, with status 2", () => {
     [service, ["move", "ledger"], "move: say where to"],
     [ticket, ["drop", "main", "b"], "ticket drop: expected move"],
     [fence, ["undo", "a1"], "fence undo: expected confirm"],
-    [config, ["print", "x"], "config print: expected check"],
+    [config, ["print", "x"], "config print: expected check or apply"],
     [guard, ["file"], "something is missing; see --help"],
     [guard, ["--", "file", "true"], "QUORUMBEAT_EPOCH is not set; see --help"],
     [keygen, [], "something is missing; see --help"],

@@ -7,7 +7,7 @@ import {
   workerdConfiguration,
   workerName,
 } from "../../../node-agent/host/embedded-witness.ts"
-import { registrationOf } from "../../../node-agent/host/witness-registration.ts"
+import { registrationOf } from "../../../protocol/registration.ts"
 import { parseConfiguration } from "../../../worker/configuration.ts"
 import { clusterConfig } from "./fixtures.ts"
 

@@ -1,0 +1,226 @@
+/**
+ * A configuration that is a fact (SPEC G5, G6): stored, then taken up with all that follows from it, and told to peers that
+ * do not have it. A node of another version is in no view with this one, so it is told as soon as it asks to join.
+ */
+
+import { canonicalJson } from "../../protocol/canonical.ts"
+import type { ClusterConfig } from "../../protocol/cluster.ts"
+import type { ConfigurationMark } from "../../protocol/frame.ts"
+import { after, type Instant, millis, type NodeId, stretched } from "../../protocol/units.ts"
+import { siteLayout } from "../../protocol/votes.ts"
+import { giveUp } from "./activations.ts"
+import { configureLinks } from "./link-state.ts"
+import { enterGather, leaveRing } from "./membership.ts"
+import { piecesMax, piecesOf } from "./messages.ts"
+import { newPeer, setPeer } from "./peers.ts"
+import { updateTicket } from "./pledges.ts"
+import { configurePeers } from "./session.ts"
+import { type SiteMessage, sendSiteMessage } from "./site-messages.ts"
+import type { NodeState } from "./state.ts"
+import { log, persist, report, type Turn, withEntry, withoutEntry } from "./turn.ts"
+
+/** A peer that is behind is told again after this long: the pieces may have been lost. */
+const tellingPause = millis(500)
+
+/** Orders the write of what this node knows of configurations; returns its number. */
+export function storeConfiguration(turn: Turn): number {
+  const { node } = turn
+  const { document, prepared, adopting, longest } = node.configuration
+  return persist(turn, {
+    configuration: {
+      document: adopting?.document ?? document ?? null,
+      prepared:
+        prepared === undefined
+          ? null
+          : { document: prepared.document, voice: prepared.voice, ring: prepared.ring },
+      longest,
+    },
+  })
+}
+
+/** It is a fact that this configuration is active: stored first, taken up when that is done. Older ones change nothing. */
+export function takeUp(turn: Turn, config: ClusterConfig, document: string): void {
+  const { node } = turn
+  const { adopting, prepared, document: own } = node.configuration
+  const known = adopting?.config ?? node.config
+  // What only this node's file says gives way to what a ring has ordered.
+  const isOther = own === undefined && adopting === undefined && config.checksum !== known.checksum
+  if (config.version < known.version || (config.version === known.version && !isOther)) return
+  const { lease, mandateTtl } = node.config.timings
+  node.configuration = {
+    ...node.configuration,
+    longest: {
+      lease: millis(Math.max(lease, config.timings.lease)),
+      mandateTtl: millis(Math.max(mandateTtl, config.timings.mandateTtl)),
+    },
+    prepared: prepared !== undefined && prepared.config.version > config.version ? prepared : undefined,
+    adopting: { config, document, write: 0 },
+  }
+  const write = storeConfiguration(turn)
+  node.configuration = { ...node.configuration, adopting: { config, document, write } }
+}
+
+/** After a write: what was to be taken up and is stored. The ring of the old configuration is left for good. */
+export function adoptStored(turn: Turn): void {
+  const { node, now } = turn
+  const { adopting } = node.configuration
+  if (adopting === undefined || adopting.write > node.durable.written) return
+  const { config, document } = adopting
+  const before = node.config
+  leaveRing(turn)
+  node.configuration = {
+    ...node.configuration,
+    document,
+    adopting: undefined,
+    incoming: undefined,
+    settledAt: settledAt(node, before, config, now),
+  }
+  const self = config.nodes.find(({ id }) => id === node.self.id)
+  turn.effects.push({ kind: "reconfigure", config, document })
+  report(turn, "info", "configuration-active", `version ${config.version}`, config.checksum.slice(0, 8))
+  if (self === undefined) return leaveForGood(turn)
+  node.config = config
+  node.self = self
+  followConfiguration(turn)
+  enterGather(turn, "configuration-changed", undefined)
+}
+
+function settledAt(
+  node: NodeState,
+  before: ClusterConfig,
+  next: ClusterConfig,
+  now: Instant,
+): Instant | undefined {
+  const same =
+    before.timings.lease === next.timings.lease && before.timings.mandateTtl === next.timings.mandateTtl
+  return same ? node.configuration.settledAt : settlingEnd(node, now)
+}
+
+/** Obligations of the configuration before have run out by then. */
+export function settlingEnd(node: NodeState, now: Instant): Instant {
+  const { lease, mandateTtl } = node.configuration.longest
+  return after(now, stretched(millis(Math.max(lease, mandateTtl)), node.config.timings.rho))
+}
+
+function leaveForGood(turn: Turn): void {
+  const { node } = turn
+  report(turn, "critical", "node-removed", node.self.name, "not a node of the active configuration")
+  for (const activation of node.activations.values()) {
+    if (activation.phase !== "stopped" && activation.phase !== "stopping") giveUp(turn, activation, "removed")
+  }
+  turn.effects.push({ kind: "exit", reason: "removed from the configuration" })
+}
+
+/** All that was made of the old configuration and is not a right. */
+function followConfiguration(turn: Turn): void {
+  const { node, now } = turn
+  const { config, self } = node
+  const { longest } = node.configuration
+  node.leaseStretched = stretched(longest.lease, config.timings.rho)
+  const others = config.nodes.filter(({ id }) => id !== self.id)
+  configurePeers(
+    node.sessions,
+    others.map(({ id }) => id),
+  )
+  configureLinks(node.links, self, others, now)
+  node.peers = new Map(
+    others.map((peer) => {
+      const known = node.peers.get(peer.id)
+      return [peer.id, known === undefined ? newPeer(peer, self, now) : { ...known, node: peer }]
+    }),
+  )
+  node.health = { ...node.health, configChecksum: config.checksum.slice(0, 8) }
+  // A vote that is asked for under one TTL is not counted under another.
+  for (const ticket of node.tickets.keys()) updateTicket(node, ticket, () => ({ requests: new Map() }))
+  node.witness = { ...node.witness, interval: config.timings.summaryInterval, nextPost: now }
+}
+
+export function markOf(node: NodeState): ConfigurationMark {
+  const { version, checksum } = node.config
+  return { version, checksum: checksum.slice(0, 8), confirmed: node.configuration.document !== undefined }
+}
+
+/**
+ * May two nodes be in one view? With the same configuration; or if neither has a configuration that a ring has ordered: files
+ * differ as they may, and lock the services (SPEC S11).
+ */
+export function compatible(a: ConfigurationMark, b: ConfigurationMark | undefined): boolean {
+  if (b === undefined) return !a.confirmed
+  if (!a.confirmed && !b.confirmed) return true
+  return a.version === b.version && a.checksum === b.checksum
+}
+
+/** A peer that named its configuration: told of a newer one; and one that this node has stored already is taken up. */
+export function notePeerConfiguration(turn: Turn, from: NodeId, mark: ConfigurationMark | undefined): void {
+  const { node, now } = turn
+  const peer = node.peers.get(from)
+  if (peer === undefined) return
+  setPeer(node, from, { configuration: mark })
+  if (mark === undefined) return
+  const { prepared, document } = node.configuration
+  const same = prepared?.config.version === mark.version && prepared.config.checksum.startsWith(mark.checksum)
+  if (mark.confirmed && same && prepared !== undefined)
+    return takeUp(turn, prepared.config, prepared.document)
+  if (!isBehind(mark, markOf(node)) || document === undefined || peer.nextTelling > now) return
+  setPeer(node, from, { nextTelling: after(now, tellingPause) })
+  for (const { part, parts, text } of piecesOf("configure", document))
+    sendSiteMessage(turn, from, { kind: "configuration", part, parts, text })
+}
+
+function isBehind(mark: ConfigurationMark, own: ConfigurationMark): boolean {
+  const isOther = !mark.confirmed && mark.checksum !== own.checksum
+  return mark.version < own.version || (mark.version === own.version && isOther)
+}
+
+/** A piece of a newer configuration, told by a peer that has it as a fact. */
+export function onConfigurationTold(
+  turn: Turn,
+  from: NodeId,
+  piece: SiteMessage & { readonly kind: "configuration" },
+): void {
+  const { node } = turn
+  if (piece.parts < 1 || piece.parts > piecesMax || piece.part < 0 || piece.part >= piece.parts) return
+  const known = node.configuration.told.get(from) ?? []
+  const pieces =
+    known.length === piece.parts
+      ? [...known]
+      : Array.from({ length: piece.parts }, () => undefined as string | undefined)
+  pieces[piece.part] = piece.text
+  const complete = pieces.every((each) => each !== undefined)
+  const { told } = node.configuration
+  node.configuration = {
+    ...node.configuration,
+    told: complete ? withoutEntry(told, from) : withEntry(told, from, pieces),
+  }
+  if (complete) takeUpTold(turn, pieces.join(""), node.peers.get(from)?.sameSite ?? false)
+}
+
+/**
+ * Without a witness, which orders the versions of all sites, another site's word does not change the votes of this one:
+ * only its own ring does (SPEC G6).
+ */
+function takeUpTold(turn: Turn, document: string, sameSite: boolean): void {
+  const { node } = turn
+  const config = node.readConfiguration(document)
+  if (config === undefined) return log(turn, "error", "configuration-unreadable", { chars: document.length })
+  const { site } = node.self
+  const here = config.nodes.some((each) => each.site === site)
+  const layout = (each: ClusterConfig) => canonicalJson({ ...siteLayout(each, site) })
+  if (!sameSite && node.config.witness === undefined && (!here || layout(config) !== layout(node.config)))
+    return log(turn, "error", "configuration-conflict", { version: config.version })
+  takeUp(turn, config, document)
+}
+
+/** From the witness: what it has registered is a fact as well. */
+export function onRegistered(
+  turn: Turn,
+  registered: { readonly version: number; readonly checksum: string; readonly document?: string | undefined },
+): void {
+  const { node } = turn
+  const { version, checksum, document } = registered
+  node.configuration = { ...node.configuration, registered: { version, checksum } }
+  const config =
+    version > node.config.version && document !== undefined ? node.readConfiguration(document) : undefined
+  if (config?.version === version && config.checksum === checksum && document !== undefined)
+    takeUp(turn, config, document)
+}
