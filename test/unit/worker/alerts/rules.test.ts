@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { parseMatcher } from "../../../../worker/alerts/matchers.ts"
 import { formatRulesError, parseRules } from "../../../../worker/alerts/rules.ts"
@@ -12,6 +14,13 @@ describe("alert rules", () => {
   it("nothing but a receiver is needed, nothing at all is allowed", () => {
     expect(errors("")).toEqual([])
     expect(errors(receiverToml("one"))).toEqual([])
+  })
+
+  it("of the README are well-formed", () => {
+    const readme = readFileSync(join(import.meta.dirname, "../../../../README.md"), "utf8")
+    const [, example = ""] = /```toml\n(# alerts\.toml:.*?)```/s.exec(readme) ?? []
+    expect(example).toContain("[[receiver]]")
+    expect(errors(example)).toEqual([])
   })
 
   it("say every error at its line, with what was expected", () => {
