@@ -79,10 +79,6 @@ export async function openText(
   }
 }
 
-export function isSealed(text: string): boolean {
-  return partsOf(text) !== undefined
-}
-
 /** Whether the newest key sealed it. What an older one did should be sealed anew. */
 export function isSealedByNewest([newest]: KeyRing, sealed: string): boolean {
   return partsOf(sealed)?.id === newest.id
