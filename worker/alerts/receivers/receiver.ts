@@ -97,10 +97,10 @@ export function describeReceiver(receiver: Receiver): object {
   )
 }
 
+/** Enough to tell it from another one, and nothing of what is too short to spare four characters. */
 function hidden(secret: string): string {
-  return URL.canParse(secret) && secret.includes("://")
-    ? `${new URL(secret).origin}/...`
-    : `...${secret.slice(-4)}`
+  if (URL.canParse(secret) && secret.includes("://")) return `${new URL(secret).origin}/...`
+  return secret.length < 16 ? "..." : `...${secret.slice(-4)}`
 }
 
 function bound(receiver: Receiver): Bound {

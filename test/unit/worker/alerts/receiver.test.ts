@@ -38,6 +38,7 @@ describe.each(allReceivers)("$kind", (receiver) => {
 describe("what is shown of a secret", () => {
   it("its last four characters; of a URL its origin", () => {
     expect(describeReceiver(receivers.pagerduty)).toMatchObject({ routing_key: "...d1a6" })
+    expect(describeReceiver({ ...receivers.ntfy, topic: "abc" })).toMatchObject({ topic: "..." })
     expect(describeReceiver(receivers.slack)).toEqual({
       name: "sl",
       kind: "slack",
