@@ -59,6 +59,7 @@ export function enterGather(turn: Turn, reason: string, accused: NodeId | undefi
     began: now,
     reason: previous?.reason ?? reason,
     joins: previous?.joins ?? new Map(),
+    called: previous?.called ?? new Set(),
     accused: blamed,
     evidence: previous?.evidence ?? new Map(),
     expected: expectedPeers(node, now, reason === "started"),
@@ -127,6 +128,7 @@ export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame
   node.membership = {
     ...node.membership,
     joins: withEntry(node.membership.joins, from, { ...told, at }),
+    called: new Set(node.membership.called).add(from),
     // A node of version 1 echoes nothing: its join is taken for an answer.
     accused: echoes(node, from) ? node.membership.accused : withoutEntry(node.membership.accused, from),
   }
@@ -381,7 +383,7 @@ function holdOffTheLost(turn: Turn, gather: Gather, members: readonly NodeId[]):
   const { node, now } = turn
   for (const peer of node.peers.values()) {
     if (members.includes(peer.node.id)) noteJoined(node, peer.node.id)
-    else if (gather.joins.has(peer.node.id) || gather.reason === "outsider") holdOff(node, peer.node.id, now)
+    else if (gather.called.has(peer.node.id) || gather.reason === "outsider") holdOff(node, peer.node.id, now)
   }
 }
 

@@ -235,6 +235,7 @@ function boot(turn: Turn): void {
     began: now,
     reason: "started",
     joins: new Map(),
+    called: new Set(),
     accused: new Map(),
     evidence: new Map(),
     expected: [],

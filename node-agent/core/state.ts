@@ -135,6 +135,8 @@ export interface Gather {
   readonly since: Instant
   readonly reason: string
   readonly joins: ReadonlyMap<NodeId, Join>
+  /** All that joined since the gathering began, also who fell silent since: whom it leaves out is held off. */
+  readonly called: ReadonlySet<NodeId>
   /** When this round began. */
   readonly began: Instant
   /** Peers that were silent, with the round of the accusation; an echo of it, or of a later one, clears it. */

@@ -58,6 +58,9 @@ export const quickSites: Readonly<Record<string, number>> = {
   claim_stagger_ms: 800,
 }
 
+/** How long lines of a trace may be on their way. */
+const tracePatience = 5_000
+
 const statusesOf = (agents: readonly Agent[]) => Promise.all(agents.map((agent) => agent.status()))
 
 /** Hooks for the present file. Its tests share the cluster. */
@@ -198,19 +201,23 @@ export class Lab {
   /** After each test: never two owners, as the service's own log has it; I1 to I4 as the agents' traces do. */
   async examine(failed: boolean): Promise<void> {
     if (failed) this.#failed = true
-    // Trace lines are written in batches by another process.
+    // Trace lines are written in batches by another process of each node: until all have come, one node seems to go on with
+    // what it gave up. What is wrong in complete traces stays wrong.
     await sleep(200)
-    const violations = [...this.ledger.violations(), ...this.#traceViolations()].filter(
-      (each) => !this.#told.has(each),
-    )
+    let violations = this.#violations()
+    for (let waited = 0; violations.length > 0 && waited < tracePatience; waited += 200) {
+      await sleep(200)
+      violations = this.#violations()
+    }
     if (violations.length > 0) this.#failed = true
     for (const violation of violations) this.#told.add(violation)
     expect(violations, "exclusivity and agreement").toEqual([])
   }
 
-  #traceViolations(): readonly string[] {
+  #violations(): readonly string[] {
     const traces = readTraces(this.cluster.layout.nodes.map(({ traceFile }) => traceFile))
-    return checkTraces(traces).violations
+    const all = [...this.ledger.violations(), ...checkTraces(traces).violations]
+    return all.filter((each) => !this.#told.has(each))
   }
 
   async close(): Promise<void> {

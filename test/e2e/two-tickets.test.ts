@@ -104,7 +104,10 @@ describe("two tickets", () => {
   it("each is active in the site that comes first for it", async () => {
     const [ledger, archive] = await bothActive()
     expect([siteOf(ledger), siteOf(archive)]).toEqual(["north", "south"])
-    const { rights } = await lab.statusOf(lab.agent("n1"))
+    // A picture of a node is up to a second old.
+    const { rights } = await lab.statusWhen(lab.agent("n1"), "holds a mandate", (status) =>
+      status.rights.mandates.some(({ held }) => held),
+    )
     expect(rights.mandates).toMatchObject([
       { ticket: "of-north", held: true },
       { ticket: "of-south", held: false },
