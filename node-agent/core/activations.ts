@@ -103,6 +103,8 @@ function begin(turn: Turn, service: ServiceName, phase: "starting" | "stopping",
 export function afterAssignment(turn: Turn, message: Message & { readonly kind: "assign" }): void {
   const { node } = turn
   endAct(node, `assign:${message.service}`)
+  // Blocked once more in this view it is told once more.
+  endAct(node, `blocked:${message.service}`)
   const name = node.config.nodes.find((each) => each.id === message.node)?.name ?? String(message.node)
   if (node.view?.coordinator === node.self.id) report(turn, "info", "service-assigned", message.service, name)
   reconcileActivations(turn)
@@ -122,8 +124,10 @@ export function reconcileActivations(turn: Turn): void {
     const assignment = mine(node, record)
     const wanted = assignment === undefined || assignment.revoked ? undefined : assignment.epoch
     if (activation.epoch === wanted || (wanted !== undefined && wanted === activation.ended)) continue
-    if (activation.epoch !== undefined) giveUp(turn, activation, "revoked")
-    else if (wanted !== undefined && activation.phase === "stopped") {
+    if (activation.epoch !== undefined) {
+      // One that is being stopped already is not stopped again by every message: a stop that fails is tried again in time.
+      if (activation.stopWanted !== true) giveUp(turn, activation, "revoked")
+    } else if (wanted !== undefined && activation.phase === "stopped") {
       updateActivation(node, record.service, {
         epoch: wanted,
         deadline: undefined,
