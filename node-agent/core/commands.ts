@@ -64,7 +64,9 @@ function inOwnTerms(node: NodeState, command: OperatorCommand): OperatorCommand 
 
 /** What can be said of a node that does not act now: its starts known here, at the mandates this site has. */
 export function vouchedNow(node: NodeState, target: NodeId): Vouched {
-  const incarnation = node.links.peers.get(target)?.incarnation ?? assignedIncarnation(node, target)
+  // A start that was never heard here may be known from the state alone.
+  const heard = node.links.peers.get(target)?.incarnation ?? 0
+  const incarnation = Math.max(heard, assignedIncarnation(node, target)) as NodeState["incarnation"]
   const mandates = [...node.tickets.values()].map(({ ticket, epoch }) => ({ ticket, epoch }))
   return { incarnation, mandates }
 }

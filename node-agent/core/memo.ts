@@ -138,13 +138,23 @@ export function adoptMemo(turn: Turn, told: string): void {
   for (const pledge of memo.pledges) adoptPledge(turn, pledge.ticket, pledge, pledgeDuration(node))
   const order = compareNumbers(memo.state.changed, node.ordered.changed)
   const newer = order > 0
+  // A plan that our own later state tells the outcome of; one that was made under a later voice is none of ours.
+  const isPast = order < 0 && memo.state.voiceEpoch <= node.ordered.changed.voice
   const voiceEpoch = epoch(Math.max(memo.state.voiceEpoch, node.ordered.voiceEpoch))
   if (newer) node.ordered = { ...memo.state, voiceEpoch, number: node.ordered.number }
   node.ordered = {
     ...node.ordered,
-    services: node.ordered.services.map((record) => (order < 0 ? record : withPlan(record, memo.plans))),
+    services: node.ordered.services.map((record) => (isPast ? record : withPlan(record, memo.plans))),
   }
+  // Others spoke since, or may have acted on a plan: what was vouched for before says nothing of what they started.
+  if (order > 0 || memo.plans.length > 0) forgetConfirmations(node)
   reconcileActivations(turn)
+}
+
+/** Outcomes of fence devices that were asked before are confirmations, too: they belong to no view any more. */
+function forgetConfirmations(node: NodeState): void {
+  node.ordered = { ...node.ordered, confirmations: [] }
+  node.fencing = node.fencing.map((attempt) => ({ ...attempt, ring: "" }))
 }
 
 /** A plan that was written may have become an assignment that nobody here heard of. */

@@ -19,7 +19,7 @@ export function learnEntries(turn: Turn, visit: TokenVisit): void {
   const { node } = turn
   for (const entry of visit.token.rights) {
     if (entry.owner !== node.self.id && visit.previousSending !== undefined)
-      learnRight(node, entry, visit.previousSending)
+      learnRight(turn, entry, visit.previousSending)
   }
   for (const entry of visit.token.watches) {
     if (entry.owner !== node.self.id)
@@ -32,12 +32,14 @@ export function learnEntries(turn: Turn, visit: TokenVisit): void {
   }
 }
 
-function learnRight(node: NodeState, entry: RightEntry, from: Instant): void {
+function learnRight({ node, now }: Turn, entry: RightEntry, from: Instant): void {
   const until = after(from, entry.remaining)
   if (entry.right === "voice") {
     const { view, ring } = node
     if (view === undefined || ring === undefined || !sameRing(view.ring, ring.id) || view.voice.own) return
-    const grantedAt = view.voice.grantedAt ?? from
+    // What others must have waited for counts from receipt, and anew when the voice was lost and got back.
+    const isKnown = view.voice.epoch === entry.epoch
+    const grantedAt = isKnown ? (view.voice.grantedAt ?? now) : now
     const { waitedOut } = view.voice
     node.view = {
       ...view,

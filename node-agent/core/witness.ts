@@ -267,6 +267,8 @@ function onVoice(
   const { view } = node
   if (view === undefined || sent.ring === undefined || !sameRing(sent.ring, view.ring)) return
   const first = view.voice.grantedAt === undefined
+  // Lost and got back: others spoke in between, whatever rights they had ended with this grant and no earlier.
+  const isBack = !first && answer.epoch !== view.voice.epoch
   const deadline =
     view.voice.deadline !== undefined && view.voice.deadline > until ? view.voice.deadline : until
   updateView(node, () => ({
@@ -274,15 +276,16 @@ function onVoice(
       deadline,
       own: true,
       epoch: answer.epoch,
-      grantedAt: view.voice.grantedAt ?? now,
+      grantedAt: isBack ? now : (view.voice.grantedAt ?? now),
       // Not waited out: vacant or rebound, and every former owner's rights ended with its ring's.
-      waitedOut: first ? sent.waited : view.voice.waitedOut,
+      waitedOut: first ? sent.waited : isBack || view.voice.waitedOut,
     },
   }))
   storeVoiceEpoch(turn, answer.epoch)
-  if (first) order(turn, { kind: "voice", epoch: answer.epoch })
+  // Numbers of what is decided from here on lie above all that those others decided (SPEC R14).
+  if (first || isBack) order(turn, { kind: "voice", epoch: answer.epoch })
   noteStoredMemo(turn, answer.memo)
-  if (first)
+  if (first || isBack)
     log(turn, "info", "voice-granted", { epoch: answer.epoch, until: Math.round(elapsed(now, until)) })
 }
 

@@ -1,5 +1,6 @@
 /** SPEC VL4-VL6: what the witness keeps between two views that share no member. */
 import { describe, expect, test } from "vitest"
+import { vouchedNow } from "../../../node-agent/core/commands.ts"
 import {
   adoptMemo,
   collectMemo,
@@ -10,7 +11,7 @@ import {
 import { piecesOf } from "../../../node-agent/core/messages.ts"
 import type { NodeState, OrderedState } from "../../../node-agent/core/state.ts"
 import { memoBytesMax } from "../../../protocol/lease.ts"
-import { epoch, nodeId, serviceName, siteId } from "../../../protocol/units.ts"
+import { epoch, incarnation, nodeId, serviceName, siteId } from "../../../protocol/units.ts"
 import { configOf } from "../../support/layouts.ts"
 import { at, main, nodeInView, ticketOf, turnAt } from "./node-builder.ts"
 
@@ -165,5 +166,43 @@ describe("pieces", () => {
     if (first !== undefined) collectMemo(turn, nodeId(1), first)
     const [short] = piecesOf("memo", "3 short")
     expect(short === undefined ? "" : collectMemo(turn, nodeId(1), short)).toBe("3 short")
+  })
+})
+
+describe("confirmations", () => {
+  const confirmations = [{ node: nodeId(2), incarnation: incarnation(1), mandates: [] }]
+  const vouched = (node: NodeState) => {
+    node.ordered = { ...node.ordered, confirmations }
+    return node
+  }
+
+  test("[S5] those that came with a memo of another view count nothing here", () => {
+    const node = changed(1, 5, 1, "running")
+    adoptMemo(turnAt(node, 2000), told(vouched(changed(1, 5, 2, "stopped"))))
+    expect(node.ordered.confirmations).toEqual([])
+  })
+
+  test("[S5] those from before a plan that may have been acted on count nothing any more", () => {
+    const node = vouched(changed(1, 5, 1, "running"))
+    adoptMemo(turnAt(node, 2000), told(changed(1, 5, 1, "running"), [plan]))
+    expect(node.ordered.confirmations).toEqual([])
+  })
+
+  test("[S5] they stay where the memo has nothing new: a coordinator that took over was told it", () => {
+    const node = vouched(changed(1, 5, 1, "running"))
+    adoptMemo(turnAt(node, 2000), told(changed(1, 5, 1, "running")))
+    expect(node.ordered.confirmations).toEqual(confirmations)
+  })
+
+  test("[S5] they name the latest start known, heard here or from the state alone", () => {
+    const node = changed(1, 5, 1, "running")
+    const assignment = { owner: nodeId(2), incarnation: incarnation(6), epoch: "0.1.5.1", revoked: false }
+    node.ordered = {
+      ...node.ordered,
+      services: node.ordered.services.map((record) => ({ ...record, assignment })),
+    }
+    const heard = node.links.peers.get(nodeId(2))
+    if (heard !== undefined) heard.incarnation = incarnation(5)
+    expect(vouchedNow(node, nodeId(2)).incarnation).toBe(6)
   })
 })
