@@ -1,8 +1,9 @@
 /**
  * Where flight records are kept: files of the state directory, which only their owner may read. The newest few; one that is
- * kept by itself comes no sooner than some seconds after the last, which already holds what led to it.
+ * kept by itself comes no sooner than some seconds after the last, which already holds what led to it. The durable record
+ * needs its place more than they do: none is written that would leave little.
  */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { elapsed, type Instant, millis } from "../../protocol/units.ts"
@@ -12,6 +13,8 @@ import type { FlightRecorder } from "./flight-recorder.ts"
 const filesMax = 8
 const pause = millis(10_000)
 const suffix = ".flight"
+/** Bytes that a record leaves free on its disk. The durable record is some KB, written beside the old one. */
+const roomMin = 16 << 20
 
 export class FlightFiles {
   readonly #directory: string
@@ -32,7 +35,12 @@ export class FlightFiles {
   /** Because somebody asked. Rejects when it cannot be written. */
   async keep(reason: string): Promise<string> {
     const { path, bytes } = this.#prepare(reason)
-    await writeFile(path, bytes, { mode: 0o600 })
+    try {
+      await writeFile(path, bytes, { mode: 0o600 })
+    } catch (cause) {
+      rmSync(path, { force: true })
+      throw cause
+    }
     this.#prune()
     return path
   }
@@ -57,7 +65,11 @@ export class FlightFiles {
     const wall = wallNow()
     const time = new Date(wall).toISOString().replaceAll(":", "-")
     const heading = { ...this.#names, reason, wall, monotonic: monotonicNow() }
-    return { path: join(this.#directory, `${time}-${reason}${suffix}`), bytes: this.#recorder.dump(heading) }
+    const bytes = this.#recorder.dump(heading)
+    const { bavail, bsize } = statfsSync(this.#directory)
+    if (bavail * bsize < bytes.length + roomMin)
+      throw new Error(`${this.#directory}: less than ${roomMin >> 20} MiB would be left on its disk`)
+    return { path: join(this.#directory, `${time}-${reason}${suffix}`), bytes }
   }
 
   /** Names begin with the time: the oldest come first. */

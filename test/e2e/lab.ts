@@ -158,11 +158,11 @@ export class Lab {
   }
 
   /** Until `agents` form one ring a site, hear each other, and one of them writes. */
-  async settled(agents: readonly Agent[] = this.cluster.agents): Promise<void> {
+  async settled(agents: readonly Agent[] = this.cluster.agents, limit = patience): Promise<void> {
     const from = now()
     let missing: readonly string[] = []
     const instead = (): string => missing.join("; ")
-    await waitFor({ what: "the cluster settled", limit: patience, interval: 100, instead }, async () => {
+    await waitFor({ what: "the cluster settled", limit, interval: 100, instead }, async () => {
       missing = await this.#missing(agents, from)
       return missing.length === 0 || undefined
     })
