@@ -63,8 +63,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       patch(
         "node-agent/core/start.ts",
-        "const leaseStretched = stretched(timings.lease, timings.rho)",
-        "const leaseStretched = millis(timings.lease + 0 * stretched(timings.lease, timings.rho))",
+        "const leaseStretched = stretched(configuration.longest.lease, timings.rho)",
+        "const leaseStretched = stretched(configuration.longest.lease, 0)",
       ),
     ],
   },
@@ -201,8 +201,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       patch(
         "node-agent/core/pledges.ts",
-        "return stretched(node.config.timings.mandateTtl, node.config.timings.rho)",
-        "return stretched(node.config.timings.mandateTtl, 0)",
+        "return stretched(millis(Math.max(mandateTtl, node.config.timings.mandateTtl)), node.config.timings.rho)",
+        "return stretched(millis(Math.max(mandateTtl, node.config.timings.mandateTtl)), 0)",
       ),
       patch(
         "node-agent/core/watch.ts",
