@@ -54,8 +54,8 @@ const mutations: readonly (Patch & {
 })[] = [
   {
     rule: "[W14] the witness refuses claims of older configurations",
-    layout: "two sites of 2",
-    from: 3,
+    layout: "2 nodes and a witness",
+    from: 28,
     file: "worker/arbiter.ts",
     find: 'if (submission.configuration < state.rules.version) return "configuration-older"',
     replace: "",
