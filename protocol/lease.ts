@@ -2,7 +2,16 @@
  * Leases at the witness: what a node claims and what the witness answers (SPEC W). The arbiter decides on these
  * records, the nodes build and read them; how they are signed and carried is `summaries.ts`.
  */
-import type { Epoch, Incarnation, Millis, NodeId, RingId, SiteId, Ticket } from "./units.ts"
+import {
+  type Epoch,
+  type Incarnation,
+  type Millis,
+  type NodeId,
+  type RingId,
+  type SiteId,
+  sameRing,
+  type Ticket,
+} from "./units.ts"
 
 /** `voice:<site>` or `mandate:<ticket>`. */
 export type LeaseName = `voice:${string}` | `mandate:${string}`
@@ -15,11 +24,21 @@ export type LeaseHolder =
   | { readonly kind: "view"; readonly ring: RingId; readonly members: readonly NodeId[] }
   | { readonly kind: "site"; readonly site: SiteId }
 
+export function sameHolder(a: LeaseHolder | undefined, b: LeaseHolder | undefined): boolean {
+  if (a?.kind === "view") return b?.kind === "view" && sameRing(a.ring, b.ring)
+  return a?.kind === b?.kind && a?.site === (b?.kind === "site" ? b.site : undefined)
+}
+
 /** Orders all states of one lease: every grant raises `epoch` and `seq`, every renewal `seq`. */
 export interface LeaseTag {
   readonly epoch: Epoch
   readonly seq: number
 }
+
+export const sameTag = (a: LeaseTag, b: LeaseTag): boolean => a.epoch === b.epoch && a.seq === b.seq
+
+export const isOlderTag = (a: LeaseTag, than: LeaseTag): boolean =>
+  a.epoch < than.epoch || (a.epoch === than.epoch && a.seq < than.seq)
 
 /** What every reply of the witness tells about each lease, so that whoever may ever want it is already watching it. */
 export interface LeaseSummary extends LeaseTag {
@@ -113,6 +132,7 @@ export type RefusalReason =
   | "counter-not-rising"
   | "challenge-mismatch"
   | "configuration-older"
+  | "set-back"
   | "not-entitled"
 
 export type LeaseAnswer =

@@ -249,6 +249,7 @@ const refusedSchema = v.pipe(
       "counter-not-rising",
       "challenge-mismatch",
       "configuration-older",
+      "set-back",
       "not-entitled",
     ]),
     current: v.optional(leaseSchema),

@@ -17,7 +17,8 @@ import type {
   Memo,
   RefusalReason,
 } from "../protocol/lease.ts"
-import { mandateLease, voiceLease } from "../protocol/lease.ts"
+import { isOlderTag, mandateLease, voiceLease } from "../protocol/lease.ts"
+import type { NamedTag, Summary } from "../protocol/summaries.ts"
 import type { Incarnation, Millis, NodeId, SiteId, Ticket } from "../protocol/units.ts"
 import { epoch } from "../protocol/units.ts"
 import { type ClaimOf, judgeClaim, type LeaseEntry, refuse, type Verdict } from "./lease-rules.ts"
@@ -58,7 +59,15 @@ export interface Submission {
   readonly challenge: string
   /** Version of the cluster configuration the node runs. */
   readonly configuration: number
+  /** The highest tags the node ever saw: above what stands here, they tell that this object was set back (W6). */
+  readonly highest: readonly NamedTag[]
   readonly claims: readonly LeaseClaim[]
+}
+
+export function submissionOf(summary: Summary): Submission {
+  const { node, incarnation, counter, challenge, configuration, highest, claims } = summary
+  const id = { node, incarnation, counter }
+  return { id, challenge, configuration: configuration.version, highest, claims }
 }
 
 export interface Arbitration {
@@ -160,8 +169,7 @@ function admit(state: ArbiterState, submissions: readonly Submission[]): Admitte
   let current = state
   const reasons = submissions.map((submission) => {
     const reason = inadmissible(current, submission)
-    if (reason === undefined || reason === "configuration-older")
-      current = noteDocument(current, submission.id)
+    if (isNoted(reason)) current = noteDocument(current, submission.id)
     return reason
   })
   const claims = submissions.flatMap(({ id, claims }, position) =>
@@ -170,16 +178,26 @@ function admit(state: ArbiterState, submissions: readonly Submission[]): Admitte
   return { state: current, claims, inadmissible: reasons }
 }
 
+/** Whether a document counts as its node's latest, though its claims may not. */
+export const isNoted = (reason: RefusalReason | undefined): boolean =>
+  reason !== "challenge-mismatch" && reason !== "counter-not-rising"
+
 function noteDocument(state: ArbiterState, { node, incarnation, counter }: ClaimId): ArbiterState {
   return { ...state, lastDocuments: { ...state.lastDocuments, [node]: { incarnation, counter } } }
 }
 
-/** Made for another object, replayed, or of an older configuration. */
+/** Made for another object, replayed, of an older configuration, or by one that saw what this object has forgotten. */
 function inadmissible(state: ArbiterState, submission: Submission): RefusalReason | undefined {
   if (submission.challenge !== state.witness) return "challenge-mismatch"
   if (documentAge(state, submission.id) === "older") return "counter-not-rising"
   if (submission.configuration < state.rules.version) return "configuration-older"
+  if (submission.highest.some((seen) => isSetBack(state, seen))) return "set-back"
   return undefined
+}
+
+/** Whether a node saw a higher tag than stands here: a true object has stored each before it told it (W2). */
+export function isSetBack(state: ArbiterState, seen: NamedTag): boolean {
+  return isOlderTag(entryOf(state, seen.name), seen)
 }
 
 function judge(state: ArbiterState, { id, claim, inadmissible }: JudgedClaim): Verdict {

@@ -24,7 +24,7 @@ import type {
   RefusalReason,
   Waited,
 } from "../protocol/lease.ts"
-import { memoBytesMax } from "../protocol/lease.ts"
+import { memoBytesMax, sameTag } from "../protocol/lease.ts"
 import type { Epoch, Millis, NodeId } from "../protocol/units.ts"
 import { epoch, sameRing, stretched } from "../protocol/units.ts"
 
@@ -105,7 +105,7 @@ function grantMandate(entry: LeaseEntry, claim: ClaimOf<"mandate">, rule: 1 | 4)
 
 /** W4: only a claim that saw the entry as it stands raises it. A retry is the claim that raised it: told again. */
 function judgeRenewal(entry: LeaseEntry, grant: Grant, id: ClaimId, seen: LeaseTag | undefined): Verdict {
-  const raises = sameTag(seen, entry) && !sameClaim(grant.claim, id)
+  const raises = seen !== undefined && sameTag(seen, entry) && !sameClaim(grant.claim, id)
   return { kind: raises ? "renew" : "repeat" }
 }
 
@@ -132,10 +132,6 @@ function waitedOut(entry: LeaseEntry, waited: Waited | undefined, rho: number): 
 
 function sameClaim(a: ClaimId, b: ClaimId): boolean {
   return a.node === b.node && a.incarnation === b.incarnation && a.counter === b.counter
-}
-
-function sameTag(a: LeaseTag | undefined, b: LeaseTag): boolean {
-  return a !== undefined && a.epoch === b.epoch && a.seq === b.seq
 }
 
 /** Bytes of a text in UTF-8; a lone surrogate counts as the three bytes of its replacement. */

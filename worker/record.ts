@@ -15,9 +15,10 @@ import {
   type Arbitration,
   arbitrate,
   documentAge,
+  isNoted,
   type LastDocument,
   leaseSummaries,
-  type Submission,
+  submissionOf,
   wantsArbitration,
 } from "./arbiter.ts"
 import { arbiterRules, type WitnessConfiguration } from "./configuration.ts"
@@ -94,7 +95,7 @@ export function receive(
   const configuration = changed ?? stored
   const before = arbiterState(configuration, record)
   const arbitration = arbitrate(before, summaries.map(submissionOf))
-  const current = summaries.filter((_, index) => isCurrent(arbitration, index))
+  const current = summaries.filter((_, index) => isNoted(arbitration.inadmissible[index]))
   const noted = noteAll(configuration, record, current, now)
   const { leases, lastDocuments } = arbitration.state
   const next = { ...record, leases, lastDocuments, watch: noted.watch, meter: noted.meter }
@@ -146,21 +147,11 @@ export function arbiterState(configuration: WitnessConfiguration, record: Witnes
   return { witness, rules: arbiterRules(configuration), leases, lastDocuments }
 }
 
-function submissionOf(summary: Summary): Submission {
-  const { challenge, configuration, claims } = summary
-  return { id: claimIdOf(summary), challenge, configuration: configuration.version, claims }
-}
-
 function claimIdOf({ node, incarnation, counter }: Summary): ClaimId {
   return { node, incarnation, counter }
 }
 
 /** A replay, or a document made for another object, is not evidence of anything, not even that its node lives. */
-function isCurrent({ inadmissible }: Arbitration, index: number): boolean {
-  const reason = inadmissible[index]
-  return reason === undefined || reason === "configuration-older"
-}
-
 interface Noted {
   readonly watch: Watch
   readonly meter: Meter

@@ -14,13 +14,13 @@
  *   recalled                          -- dead_man_ms without post -> assumed
  */
 
-import type { LeaseHolder, LeaseTag } from "../protocol/lease.ts"
+import type { LeaseHolder } from "../protocol/lease.ts"
 import type { PeerState, Summary } from "../protocol/summaries.ts"
 import type { Epoch, Incarnation, NodeId, SiteId, WallTime } from "../protocol/units.ts"
 import { wallTime } from "../protocol/units.ts"
 import type { PlacedEvent } from "./alerts/incidents.ts"
 import { nameOfNode } from "./alerts/places.ts"
-import { type ArbiterState, entryOf } from "./arbiter.ts"
+import { type ArbiterState, entryOf, isSetBack } from "./arbiter.ts"
 import { siteOf, type WitnessConfiguration } from "./configuration.ts"
 import { noteServices, type ServiceWatches } from "./service-watch.ts"
 
@@ -163,9 +163,10 @@ export function leaseMoves(before: ArbiterState, after: ArbiterState, now: WallT
 
 /** A node has seen a higher tag than is stored: the object was restored or recreated (W6). Nodes judge; this pages. */
 export function rollbackSeen(state: ArbiterState, summary: Summary, now: WallTime): readonly PlacedEvent[] {
-  return summary.highest.flatMap(({ name, ...seen }) => {
+  return summary.highest.flatMap((seen) => {
+    if (!isSetBack(state, seen)) return []
+    const { name } = seen
     const stored = entryOf(state, name)
-    if (!isHigher(seen, stored)) return []
     return [
       {
         id: `witness-rolled-back:${name}:${seen.epoch}-${seen.seq}`,
@@ -177,10 +178,6 @@ export function rollbackSeen(state: ArbiterState, summary: Summary, now: WallTim
       },
     ]
   })
-}
-
-function isHigher(a: LeaseTag, b: LeaseTag): boolean {
-  return a.epoch > b.epoch || (a.epoch === b.epoch && a.seq > b.seq)
 }
 
 /** The view with the highest ring sequence speaks for the site, until it has not been heard for a dead-man period. */

@@ -2,13 +2,12 @@
  * Which witness object is believed (SPEC W6): the one pinned at the first contact, whose tags never fall. Another object,
  * or the same one set back, is quarantined: its answers count for nothing until an operator accepts it.
  */
-import type { LeaseSummary } from "../../protocol/lease.ts"
+import { isOlderTag, type LeaseSummary, sameHolder, sameTag } from "../../protocol/lease.ts"
 import type { Reply } from "../../protocol/summaries.ts"
 import { after, type Millis, millis, stretched } from "../../protocol/units.ts"
 import { order } from "./ring.ts"
 import type { NodeState } from "./state.ts"
 import { log, persist, report, type Turn } from "./turn.ts"
-import { isOlder } from "./watch.ts"
 
 /** Is this reply from the object we believe? Pins the first one; quarantines any other. */
 export function believed(turn: Turn, reply: Reply): boolean {
@@ -32,7 +31,10 @@ export function believed(turn: Turn, reply: Reply): boolean {
 
 const otherObject = "other-object"
 
-/** A reply to a document sent after a higher tag was seen shows a lower one. (Replies may overtake each other.) */
+/**
+ * A reply to a document sent after a higher tag was seen shows a lower one (replies may overtake each other); or a tag that
+ * was seen with one holder is shown with another, which a true object never does.
+ */
 function hasFallen(turn: Turn, reply: Reply, lease: LeaseSummary): boolean {
   const { node } = turn
   const watch = node.witness.watches.get(lease.name)
@@ -40,8 +42,10 @@ function hasFallen(turn: Turn, reply: Reply, lease: LeaseSummary): boolean {
     const stored = node.durable.state.witness?.highest.find((tag) => tag.name === lease.name)
     return stored !== undefined && lease.epoch < stored.epoch
   }
+  if (sameTag(lease, watch) && watch.lease !== undefined && !sameHolder(lease.holder, watch.lease.holder))
+    return true
   const sent = node.witness.sent.get(reply.counter)?.at
-  return sent !== undefined && sent >= watch.since && isOlder(lease, watch)
+  return sent !== undefined && sent >= watch.since && isOlderTag(lease, watch)
 }
 
 function quarantine(turn: Turn, stranger: string, reason: string): boolean {

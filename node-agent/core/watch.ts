@@ -2,7 +2,14 @@
  * Watching the witness's leases (SPEC W11): every member notes when it first saw each (object, epoch, seq), on its own
  * clock and in memory only. Who sees one unchanged for TTL' of the entry's own TTL may claim it.
  */
-import type { LeaseName, LeaseSummary, LeaseTag, Waited } from "../../protocol/lease.ts"
+import {
+  isOlderTag,
+  type LeaseName,
+  type LeaseSummary,
+  type LeaseTag,
+  sameTag,
+  type Waited,
+} from "../../protocol/lease.ts"
 import { elapsed, type Instant, stretched } from "../../protocol/units.ts"
 import type { NodeState, Watch } from "./state.ts"
 import { type Turn, withEntry } from "./turn.ts"
@@ -18,8 +25,8 @@ export function noteWatch(
   const { node, now } = turn
   const known = node.witness.watches.get(name)
   const sameObject = known !== undefined && known.witness.slice(0, 8) === witness.slice(0, 8)
-  const same = sameObject && known.epoch === tag.epoch && known.seq === tag.seq
-  if (sameObject && !same && isOlder(tag, known)) return
+  const same = sameObject && sameTag(known, tag)
+  if (sameObject && !same && isOlderTag(tag, known)) return
   const watch: Watch = {
     lease: lease ?? (same ? known.lease : undefined),
     epoch: tag.epoch,
@@ -28,10 +35,6 @@ export function noteWatch(
     since: same ? known.since : now,
   }
   node.witness = { ...node.witness, watches: withEntry(node.witness.watches, name, watch) }
-}
-
-export function isOlder(tag: LeaseTag, than: LeaseTag): boolean {
-  return tag.epoch < than.epoch || (tag.epoch === than.epoch && tag.seq < than.seq)
 }
 
 /** The proof of waiting to put into a claim; undefined: the lease is not known, or not waited out yet. */

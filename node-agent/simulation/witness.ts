@@ -14,7 +14,7 @@ import {
   arbitrate,
   documentAge,
   leaseSummaries,
-  type Submission,
+  submissionOf,
   wantsArbitration,
 } from "../../worker/arbiter.ts"
 import { arbiterRules, parseConfiguration, type WitnessConfiguration } from "../../worker/configuration.ts"
@@ -155,8 +155,4 @@ export class WorldWitness {
     const mine = answers[0] ?? []
     if (mine.every(({ kind }) => kind === "refused")) answer(this.#replyTo(summary, stale, mine))
   }
-}
-
-function submissionOf({ node, incarnation, counter, challenge, configuration, claims }: Summary): Submission {
-  return { id: { node, incarnation, counter }, challenge, configuration: configuration.version, claims }
 }

@@ -27,7 +27,7 @@ import {
   type ServiceName,
   wallTime,
 } from "../../protocol/units.ts"
-import { type ArbiterState, arbitrate, leaseSummaries } from "../../worker/arbiter.ts"
+import { type ArbiterState, arbitrate, leaseSummaries, submissionOf } from "../../worker/arbiter.ts"
 
 /** Milliseconds; the lateness of every timer, and what a delay is counted in. */
 export const quantum = 50
@@ -282,14 +282,12 @@ export class Quantum {
       this.#queue.push({ kind: "told", to: from, life, event, due: this.#now })
       return
     }
-    const { node, counter, challenge, configuration, claims, cluster } = summary
-    const id = { node, incarnation: summary.incarnation, counter }
-    const submission = { id, challenge, configuration: configuration.version, claims }
-    const { state, answers } = arbitrate(this.#arbiter, [submission])
+    const { node, incarnation, counter, cluster } = summary
+    const { state, answers } = arbitrate(this.#arbiter, [submissionOf(summary)])
     this.#arbiter = state
     const parsed = parseReply(
       encodeReply({
-        ...{ ...id, cluster, witness: state.witness, leases: leaseSummaries(state) },
+        ...{ node, incarnation, counter, cluster, witness: state.witness, leases: leaseSummaries(state) },
         answers: answers[0] ?? [],
         interval: this.#config.timings.summaryInterval,
         quotaPercent: 1,

@@ -51,6 +51,10 @@ test("the same seed gives the same trace, byte for byte; another seed another on
 const named = [
   { seed: 70, why: "[Q5] a coordinator whose role was on its way to another asked to be woken without end" },
   { seed: 36, why: "[A1] a site that voted for another lost its mandate without an event" },
+  {
+    seed: 2795262636,
+    why: "[W6] a witness set back to before its first grant gave a voice again, under the tag of the first",
+  },
 ] as const
 
 test.each(named)("seed $seed: $why", ({ seed }) => {

@@ -81,6 +81,13 @@ describe("set back", () => {
     expect(believed(turnAt(node, 1200), reply(node, pinned, [lease(of, seq)]))).toBe(ok)
   })
 
+  test("[W6] the tag that was seen, now with another holder: not believed, whenever it was asked", () => {
+    const node = believing(999)
+    const forked = { ...lease(2, 5), holder: { kind: "site", site: siteId("south") } as const }
+    expect(believed(turnAt(node, 1200), reply(node, pinned, [forked]))).toBe(false)
+    expect(node.witness.quarantine).toBe(`set-back:${name}`)
+  })
+
   test("[W6] it stays quarantined, whatever it says later, until an operator accepts it", () => {
     const node = believing()
     believed(turnAt(node, 1200), reply(node, pinned, [lease(1, 1)]))

@@ -303,6 +303,17 @@ describe("rule 5: refusals", () => {
     expect(documentAge(arbiter.state, { ...id, incarnation: incarnation(1), counter: 99 })).toBe("older")
   })
 
+  it("[W6] a document that saw a higher tag than stands here is refused: this object was set back", () => {
+    const arbiter = new TestArbiter()
+    const highest = [{ name: "mandate:main" as const, ...tag(1, 1) }]
+    const fallen = arbiter.submit(submission(1, 1, [mandate("a", 1), voice([1, 2], 5)], { highest }))
+    expect(fallen).toMatchObject({ kind: "refused", reason: "set-back" })
+    expect(arbiter.state.leases).toEqual({})
+    arbiter.submit(submission(1, 2, [mandate("a", 1)]))
+    const renewed = arbiter.submit(submission(1, 3, [mandate("a", 1, { seen: tag(1, 1) })], { highest }))
+    expect(renewed).toMatchObject({ kind: "renewed" })
+  })
+
   it("[2.5] claims made under an older configuration are refused, under a newer one they count", () => {
     const arbiter = new TestArbiter({ ...emptyState, rules: { ...rules, version: 3 } })
     const older = arbiter.submit(submission(1, 1, [mandate("a", 1)], { configuration: 2 }))
