@@ -6,6 +6,7 @@
 
 import { assert } from "../../protocol/assert.ts"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
+import type { LeaseName, LeaseTag } from "../../protocol/lease.ts"
 import { registrationOf } from "../../protocol/registration.ts"
 import type { Reply, Summary } from "../../protocol/summaries.ts"
 import { millis } from "../../protocol/units.ts"
@@ -13,6 +14,7 @@ import {
   type ArbiterState,
   arbitrate,
   documentAge,
+  isSetBack,
   leaseSummaries,
   submissionOf,
   wantsArbitration,
@@ -37,6 +39,8 @@ export class WorldWitness {
   twin: { readonly state: ArbiterState; readonly share: number } | undefined
   /** Grants and renewals, all told. */
   granted = 0
+  /** The highest tags ever told under each object's incarnation, by incarnation and lease. */
+  readonly #told = new Map<string, LeaseTag>()
   #waiting: Waiting[] = []
   #objects = 0
   /** All that were ever registered, by version. */
@@ -67,6 +71,11 @@ export class WorldWitness {
     this.state = state
   }
 
+  /** Every lease of what was forgotten has run out, and an operator knows: from here on the object is what it says. */
+  accept(): void {
+    this.#told.clear()
+  }
+
   /** The object was deleted and made anew: another incarnation, nothing known. */
   replace(config: ClusterConfig): void {
     this.restart()
@@ -76,6 +85,7 @@ export class WorldWitness {
 
   /** `random` decides which instance gets it, while there are two. */
   receive(summary: Summary, answer: (reply: Reply) => void, random?: Random): void {
+    if (this.#isBeyondDetection(summary)) return
     const { twin } = this
     if (twin !== undefined && random !== undefined && draw(random) < twin.share)
       return this.#askTwin(twin.state, { summary, answer })
@@ -85,6 +95,20 @@ export class WorldWitness {
     } else {
       this.#decide([{ summary, answer }])
     }
+  }
+
+  /**
+   * Nobody can tell that the object was set back, if the claimant never heard of what it forgot: that is beyond what SPEC W6
+   * promises, so such a claim is lost on its way.
+   */
+  #isBeyondDetection({ highest, claims }: Summary): boolean {
+    const knows = highest.some((seen) => isSetBack(this.state, seen))
+    return !knows && claims.some(({ name }) => this.#hasForgotten(name))
+  }
+
+  #hasForgotten(name: LeaseName): boolean {
+    const told = this.#told.get(`${this.state.witness} ${name}`)
+    return told !== undefined && isSetBack(this.state, { name, ...told })
   }
 
   #decideWaiting(): void {
@@ -127,6 +151,9 @@ export class WorldWitness {
       waiting.map(({ summary }) => submissionOf(summary)),
     )
     this.state = state
+    for (const lease of leaseSummaries(state)) {
+      if (!this.#hasForgotten(lease.name)) this.#told.set(`${state.witness} ${lease.name}`, lease)
+    }
     for (const [index, { summary, answer }] of waiting.entries()) {
       const mine = answers[index] ?? []
       this.granted += mine.filter(({ kind }) => kind === "granted" || kind === "renewed").length
