@@ -178,8 +178,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       patch(
         "worker/lease-rules.ts",
-        "const raises = sameTag(seen, entry) && !sameClaim(grant.claim, id)",
-        "const raises = (sameTag(seen, entry) || true) && !sameClaim(grant.claim, id)",
+        "const raises = seen !== undefined && sameTag(seen, entry) && !sameClaim(grant.claim, id)",
+        "const raises = !sameClaim(grant.claim, id)",
       ),
     ],
     shown: schedule("deaf-holder"),
