@@ -24,6 +24,9 @@ export interface FenceAttempt {
   readonly again: Instant
 }
 
+/** What starts together with this node may take as long to be heard (Pacemaker's `dc-deadtime`). */
+export const startupGrace = millis(20_000)
+
 /** Between two attempts on one node; doubles up to the last. */
 const retryMin = 5_000
 const retryMax = 60_000
@@ -94,19 +97,22 @@ export function onDeviceChecked(turn: Turn, device: string, problem: string | un
 /** When the next attempt is due, if a service is still blocked then. */
 export function nextFencing(node: NodeState): readonly Instant[] {
   const ring = ringOf(node)
-  return node.fencing
+  const again = node.fencing
     .filter((attempt) => attempt.ring === ring && attempt.outcome === "failed")
     .map((attempt) => attempt.again)
+  return [...again, node.strangersFencedFrom]
 }
 
 /** One at a time for each node. What was confirmed is asked for again only if it vouches for too little by now. */
 function isDue({ node, now }: Turn, target: NodeId): boolean {
+  const vouched = vouchedNow(node, target)
+  if (vouched.incarnation === 0 && now < node.strangersFencedFrom) return false
   const attempt = node.fencing.find((each) => each.node === target)
   if (attempt === undefined) return true
   if (attempt.outcome === "awaited") return false
   if (attempt.ring !== ringOf(node)) return true
   if (attempt.outcome === "failed") return attempt.again <= now
-  return !isSame(attempt.vouched, vouchedNow(node, target))
+  return !isSame(attempt.vouched, vouched)
 }
 
 function begin(turn: Turn, target: NodeId): void {

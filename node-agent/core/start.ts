@@ -20,6 +20,7 @@ import type { Cryptography } from "./cryptography.ts"
 import { debtOfRing } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
 import type { NodeEffect } from "./effects.ts"
+import { startupGrace } from "./fencing.ts"
 import { createLinks } from "./link-state.ts"
 import { initialState } from "./ordered.ts"
 import { newPeer } from "./peers.ts"
@@ -200,6 +201,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     leaving: "no",
     leaveBy: undefined,
     nextOperation: 1,
+    strangersFencedFrom: after(now, startupGrace),
     fencing: [],
     deadDevices: new Map(),
     nextRequest: 1,

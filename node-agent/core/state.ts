@@ -98,6 +98,8 @@ export interface NodeState {
   nextOperation: number
   /** Nodes that this one is having turned off, or has failed to. */
   fencing: readonly FenceAttempt[]
+  /** A node no start of which is known is not turned off before then: it may be on its way up (SPEC S15). */
+  strangersFencedFrom: Instant
   /** Fence devices that did not answer when last looked at, and why. */
   deadDevices: ReadonlyMap<string, string>
   nextRequest: number

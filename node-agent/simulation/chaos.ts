@@ -70,7 +70,6 @@ export function runChaos(options: ChaosOptions): ChaosResult {
 function recover(world: World, faults: Faults): Pick<ChaosResult, "stuck" | "recovery"> {
   faults.mend()
   world.run(12_000)
-  world.witness.accept()
   const from = world.now
   const isActive = () => world.active(ledger).length === 1
   let active = false

@@ -152,7 +152,6 @@ function recover(world: World, faults: Faults, bound: number): Pick<RunResult, "
   const { voiceTtl, mandateTtl, rho } = world.config.timings
   // A witness that was set back is believed again by an operator who knows that every lease has run out.
   world.run(Math.max(voiceTtl, mandateTtl) * (1 + 3 * rho))
-  world.witness.accept()
   const wanted = world.config.services
     .filter(({ proof }) => proof.kind === "self-lease")
     .map(({ name }) => name)

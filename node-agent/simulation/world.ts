@@ -306,6 +306,7 @@ export class World {
 
   command(id: number, command: OperatorCommand): number {
     const request = this.#nextRequest++
+    if (command.kind === "witness-accept") this.witness.accept()
     this.event(nodeId(id), { kind: "operator-commanded", request, command })
     return request
   }
