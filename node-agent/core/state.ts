@@ -12,7 +12,6 @@ import type {
   TokenFrame,
 } from "../../protocol/frame.ts"
 import type { HealthEntry } from "../../protocol/health.ts"
-import type { LeaseClaim, LeaseName, LeaseSummary } from "../../protocol/lease.ts"
 import type { ReportedEvent } from "../../protocol/summaries.ts"
 import type {
   Epoch,
@@ -37,6 +36,7 @@ import type { Links } from "./link-state.ts"
 import type { Random } from "./random.ts"
 import type { Sessions } from "./session.ts"
 import type { WatchdogState } from "./watchdog.ts"
+import type { WitnessState } from "./witness-state.ts"
 
 export interface NodeState {
   /** Replaced when another one becomes active (SPEC G5), with all that follows from it. */
@@ -434,52 +434,6 @@ export interface Peer {
   readonly configuration: ConfigurationMark | undefined
   /** A newer configuration is not told to it again before then. */
   readonly nextTelling: Instant
-}
-
-export interface Watch {
-  readonly lease: LeaseSummary | undefined
-  readonly epoch: Epoch
-  readonly seq: number
-  readonly witness: string
-  /** Receipt of the reply that first showed it (SPEC W11); memory only. */
-  readonly since: Instant
-}
-
-export interface WitnessState {
-  readonly counter: number
-  /** First sending of each document that may still be answered. */
-  readonly sent: ReadonlyMap<number, SentDocument>
-  readonly outstanding:
-    | { readonly post: number; readonly timeout: Instant; readonly urgent: boolean }
-    | undefined
-  readonly nextPost: Instant
-  readonly urgent: boolean
-  readonly pin: string | undefined
-  /** The object seen now, while it is not believed. */
-  readonly stranger: string | undefined
-  readonly quarantine: string | undefined
-  /** First reply of that object: leases of the one before it cannot outlive its own TTL from here. */
-  readonly strangerSince: Instant | undefined
-  /** No claim is made before then: an accepted object knows nothing of the leases of the one before (SPEC W6). */
-  readonly believeFrom: Instant | undefined
-  readonly watches: ReadonlyMap<LeaseName, Watch>
-  readonly releases: readonly LeaseClaim[]
-  readonly lastReply: Instant | undefined
-  readonly failures: number
-  readonly failedAt: Instant | undefined
-  readonly reason: string | undefined
-  readonly interval: Millis
-  readonly events: readonly ReportedEvent[]
-}
-
-export interface SentDocument {
-  readonly at: Instant
-  /** The ring it claimed for; undefined: it claimed no voice. */
-  readonly ring: RingId | undefined
-  /** The voice claim carried a proof of waiting. */
-  readonly waited: boolean
-  readonly memo: string | undefined
-  readonly events: readonly string[]
 }
 
 export interface RemoteSite {

@@ -11,8 +11,9 @@ import {
   type Waited,
 } from "../../protocol/lease.ts"
 import { elapsed, type Instant, stretched } from "../../protocol/units.ts"
-import type { NodeState, Watch } from "./state.ts"
+import type { NodeState } from "./state.ts"
 import { type Turn, withEntry } from "./turn.ts"
+import type { Watch } from "./witness-state.ts"
 
 /** A tag was shown, by a reply or by a member that read one. Later tags start the wait anew; older ones say nothing. */
 export function noteWatch(

@@ -26,13 +26,14 @@ import { believed, storeEpochs } from "./pin.ts"
 import { updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
-import type { NodeState, SentDocument, View } from "./state.ts"
+import type { NodeState, View } from "./state.ts"
 import { storeVoiceEpoch } from "./stored.ts"
 import { learnVote } from "./token-entries.ts"
 import { log, report, type Turn, upcoming, withEntry } from "./turn.ts"
 import { beginAct, isDriving, updateView } from "./view.ts"
 import { voiceClaim, voiceRelease } from "./voice.ts"
 import { noteWatch, waitedOut, waitedOutAt } from "./watch.ts"
+import type { SentDocument } from "./witness-state.ts"
 
 /** Documents that may still be answered. */
 const sentMax = 16
