@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   agent: async () => (await import("./cli/agent.ts")).agent,
   status: async () => (await import("./cli/status.ts")).status,
   service: async () => (await import("./cli/service.ts")).service,
+  node: async () => (await import("./cli/node.ts")).node,
   ticket: async () => (await import("./cli/ticket.ts")).ticket,
   guard: async () => (await import("./cli/guard.ts")).guard,
   fence: async () => (await import("./cli/fence.ts")).fence,

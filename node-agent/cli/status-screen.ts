@@ -26,7 +26,7 @@ function heading(answer: StatusAnswer): string {
   const { cluster, node } = answer.status
   const verdict = judge(answer)
   const reasons = verdict.kind === "healthy" ? "" : `: ${verdict.reasons.join("; ")}`
-  return `${cluster}  node ${node.name} (${node.id}) of site ${node.site}, incarnation ${node.incarnation}\n${verdict.kind}${reasons}\n`
+  return `${cluster}  node ${node.name} (${node.id}) of site ${node.site}, incarnation ${node.incarnation}${node.standby ? ", standby" : ""}\n${verdict.kind}${reasons}\n`
 }
 
 function configurationLines({ status, host, age_ms }: StatusAnswer): readonly string[] {
@@ -114,7 +114,7 @@ function peersTable({ peers }: NodeStatus): readonly string[] {
   const rows = peers.map((peer) => [
     peer.name,
     peer.site,
-    peer.state,
+    peer.standby ? `${peer.state}, standby` : peer.state,
     ago(peer.heard_ms),
     percent(peer.cpu_load_percent),
     percent(peer.memory_pressure_percent),

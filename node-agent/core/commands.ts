@@ -5,10 +5,11 @@
 import { after, earliest, type Instant, millis, type NodeId } from "../../protocol/units.ts"
 import { onConfigure } from "./configuration.ts"
 import type { CommandResult } from "./effects.ts"
-import type { OperatorCommand, Vouched } from "./events.ts"
+import type { OperatorCommand, SettingCommand, Vouched } from "./events.ts"
 import { afterMemo, memoNeeded } from "./memo.ts"
 import type { Message } from "./messages.ts"
 import { acceptStranger } from "./pin.ts"
+import { ringVersion } from "./report.ts"
 import { voiceUntil } from "./rights.ts"
 import { order } from "./ring.ts"
 import type { NodeState } from "./state.ts"
@@ -36,7 +37,22 @@ export function onOperatorCommand(turn: Turn, request: number, command: Operator
       { request, number, command: concrete, deadline: after(now, patience) },
     ],
   }
-  order(turn, { kind: "command", number, incarnation: node.incarnation, command: concrete })
+  orderCommand(turn, number, concrete)
+}
+
+function orderCommand(turn: Turn, number: number, command: OperatorCommand): void {
+  const { incarnation } = turn.node
+  if (isSetting(command)) order(turn, { kind: "setting", number, incarnation, command })
+  else order(turn, { kind: "command", number, incarnation, command })
+}
+
+function isSetting(command: OperatorCommand): command is SettingCommand {
+  return command.kind === "node-standby" || command.kind === "node-online"
+}
+
+/** What some member would not understand is not ordered (SPEC N6). */
+function isUnderstood(node: NodeState, command: OperatorCommand): boolean {
+  return !isSetting(command) || ringVersion(node) >= 2
 }
 
 function accepted(turn: Turn): CommandResult {
@@ -88,6 +104,12 @@ function refusalOf(node: NodeState, now: Instant, command: OperatorCommand): str
     if (node.view?.members.includes(command.node) ?? false)
       return "still-here: that node is a member of this view"
   }
+  if (command.kind === "node-standby" || command.kind === "node-online") {
+    const target = node.config.nodes.find((each) => each.id === command.node)
+    if (target === undefined) return `unknown-node: there is no node ${command.node}`
+    if (target.site !== node.self.site)
+      return `not-here: ${target.name} is of site ${target.site}; ask an agent of that site`
+  }
   if (command.kind === "ticket-move") {
     const ticket = node.config.tickets.find((each) => each.name === command.ticket)
     if (ticket === undefined || !ticket.sites.includes(command.to))
@@ -98,6 +120,8 @@ function refusalOf(node: NodeState, now: Instant, command: OperatorCommand): str
   if (node.operator.requests.length >= requestsMax) return "busy: too many commands are waiting"
   const until = voiceUntil(node)
   if (until === undefined || until <= now) return "no-quorum: this node's view does not speak for its site"
+  if (!isUnderstood(node, command))
+    return "version: not every agent of this site knows it; upgrade them first"
   return undefined
 }
 
@@ -116,7 +140,7 @@ function answer(turn: Turn, request: number, result: CommandResult): void {
 export function afterCommandDelivered(
   turn: Turn,
   origin: NodeId,
-  message: Message & { readonly kind: "command" },
+  message: Message & { readonly kind: "command" | "setting" },
 ): void {
   const { node } = turn
   // Not applied, so not acknowledged: its origin orders it again once the view is entitled.
@@ -131,11 +155,16 @@ export function afterCommandDelivered(
 
 /** Delivered and, where needed, recorded: it is not lost by any fault that leaves a quorum. */
 export function acknowledge(turn: Turn, number: number): void {
+  const kind = turn.node.operator.requests.find((each) => each.number === number)?.command.kind
+  settle(turn, number, { kind: "done", message: `${kind} is ordered` })
+}
+
+function settle(turn: Turn, number: number, result: CommandResult): void {
   const { node } = turn
-  const done = node.operator.requests.find((each) => each.number === number)
-  if (done === undefined) return
-  node.operator = { ...node.operator, requests: node.operator.requests.filter((each) => each !== done) }
-  answer(turn, done.request, { kind: "done", message: `${done.command.kind} is ordered` })
+  const waiting = node.operator.requests.find((each) => each.number === number)
+  if (waiting === undefined) return
+  node.operator = { ...node.operator, requests: node.operator.requests.filter((each) => each !== waiting) }
+  answer(turn, waiting.request, result)
 }
 
 /** In a new view, once it is entitled: what the old one had ordered is acknowledged, the rest is ordered again. */
@@ -145,21 +174,26 @@ export function reorderCommands(turn: Turn): void {
     (entry) => entry.node === node.self.id && entry.incarnation === node.incarnation,
   )
   for (const { number, command } of node.operator.requests) {
-    if (mine !== undefined && mine.number >= number && !memoNeeded(node)) acknowledge(turn, number)
-    else order(turn, { kind: "command", number, incarnation: node.incarnation, command })
+    if (!isUnderstood(node, command)) refuse(turn, number)
+    else if (mine !== undefined && mine.number >= number && !memoNeeded(node)) acknowledge(turn, number)
+    else orderCommand(turn, number, command)
   }
+}
+
+/** A member that does not know the setting may be the one whose state the next view goes on with. */
+function refuse(turn: Turn, number: number): void {
+  settle(turn, number, {
+    kind: "refused",
+    reason: "version",
+    message: "an agent that does not know it joined; it may still take effect",
+  })
 }
 
 export function tickCommands(turn: Turn): void {
   const { node, now } = turn
-  for (const late of node.operator.requests.filter((each) => each.deadline <= now)) {
-    node.operator = { ...node.operator, requests: node.operator.requests.filter((each) => each !== late) }
-    answer(turn, late.request, {
-      kind: "refused",
-      reason: "timeout",
-      message: "not confirmed in time; it may still take effect",
-    })
-  }
+  const message = "not confirmed in time; it may still take effect"
+  for (const late of node.operator.requests.filter((each) => each.deadline <= now))
+    settle(turn, late.number, { kind: "refused", reason: "timeout", message })
 }
 
 export function nextCommandWork(node: NodeState): Instant | undefined {

@@ -82,6 +82,7 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
     case "phase":
       return notePhase(turn, message.origin, value)
     case "command":
+    case "setting":
       return afterCommandDelivered(turn, message.origin, value)
     case "voice":
       return reorderCommands(turn)

@@ -17,6 +17,7 @@ import type {
 export type LinkId = number | "wan"
 
 export type OperatorCommand =
+  | SettingCommand
   | {
       readonly kind:
         | "service-start"
@@ -39,6 +40,11 @@ export type OperatorCommand =
   | { readonly kind: "configure"; readonly document: string }
   /** Believe the witness object seen now, although another one was pinned (SPEC W6). */
   | { readonly kind: "witness-accept" }
+
+/** Settings that agents of version 1 do not know; ordered as messages of a kind of their own (SPEC N6). */
+export type SettingCommand =
+  /** To a node of the own site: it runs no service from here on, or may again (SPEC S16). */
+  { readonly kind: "node-standby" | "node-online"; readonly node: NodeId }
 
 /** What a confirmation vouches for: starts up to this one, and takeovers at these mandate epochs. */
 export interface Vouched {

@@ -5,7 +5,7 @@
 import { err, ok, type Result } from "../../protocol/result.ts"
 import type { ReportedEvent } from "../../protocol/summaries.ts"
 import type { Epoch, Incarnation, Millis, NodeId, ServiceName, SiteId, Ticket } from "../../protocol/units.ts"
-import type { OperatorCommand } from "./events.ts"
+import type { OperatorCommand, SettingCommand } from "./events.ts"
 import { asciiJson, parseShaped } from "./shaped.ts"
 import type { Phase } from "./state.ts"
 
@@ -61,6 +61,13 @@ export type Message =
       readonly incarnation: number
       readonly command: OperatorCommand
     }
+  /** The same, for what agents of version 1 do not know (SPEC N6). */
+  | {
+      readonly kind: "setting"
+      readonly number: number
+      readonly incarnation: number
+      readonly command: SettingCommand
+    }
   /** The coordinator of a view that needs the witness: it was granted; from here on the view's messages count. */
   | { readonly kind: "voice"; readonly epoch: Epoch }
   /** The coordinator of a view that needs the witness: the memo has this command now; it may be acknowledged. */
@@ -113,6 +120,7 @@ const kinds: Readonly<
   revoke: { service: "string", epoch: "string" },
   phase: { service: "string", phase: "string", failed: "boolean", reason: "string" },
   command: { number: "number", incarnation: "number", command: "object" },
+  setting: { number: "number", incarnation: "number", command: "object" },
   voice: { epoch: "number" },
   recorded: { node: "number", number: "number" },
   activate: { version: "number", checksum: "string" },

@@ -38,6 +38,7 @@ export function initialState(config: ClusterConfig): OrderedState {
     moves: [],
     confirmations: [],
     commands: [],
+    standby: undefined,
   }
 }
 
@@ -86,6 +87,7 @@ function reduce(state: OrderedState, message: Message, at: Ordering): OrderedSta
     case "phase":
       return withService(state, message.service, (record) => afterPhase(record, message, at.origin))
     case "command":
+    case "setting":
       return afterCommand(state, message, at)
     case "unpledge":
       return message.site === at.site ? withoutMove(state, message.ticket) : state
@@ -137,7 +139,7 @@ function counted(record: ServiceRecord, node: NodeId): ServiceRecord["failures"]
 
 function afterCommand(
   state: OrderedState,
-  message: Message & { readonly kind: "command" },
+  message: Message & { readonly kind: "command" | "setting" },
   at: Ordering,
 ): OrderedState {
   const same = (entry: OrderedState["commands"][number]) => entry.node === at.origin
@@ -197,10 +199,20 @@ function obey(state: OrderedState, command: OperatorCommand): OrderedState {
         confirmations: [...state.confirmations.filter((entry) => entry.node !== command.node), confirmed],
       }
     }
+    case "node-standby":
+      return { ...state, standby: [...standbyBut(state, command.node), command.node] }
+    case "node-online": {
+      const others = standbyBut(state, command.node)
+      return { ...state, standby: others.length === 0 ? undefined : others }
+    }
     case "witness-accept":
     case "configure":
       return state
   }
+}
+
+function standbyBut({ standby = [] }: OrderedState, node: NodeId): readonly NodeId[] {
+  return standby.filter((each) => each !== node)
 }
 
 function withService(

@@ -17,6 +17,7 @@ import {
 } from "../../protocol/units.ts"
 import { resetSurelyAfter } from "../../protocol/watchdog.ts"
 import { isUnable } from "./activations.ts"
+import { isAble, noNodeAble, targetOf } from "./candidates.ts"
 import { moveOf } from "./mandate.ts"
 import { hasMandate, needsMandate } from "./rights.ts"
 import type { NodeState, ServiceRecord, TicketState, View } from "./state.ts"
@@ -29,9 +30,6 @@ export type Placement =
   | { readonly kind: "hold"; readonly reason: string }
   /** No proof that these nodes no longer act: an operator has to say so. */
   | { readonly kind: "blocked"; readonly nodes: readonly NodeId[] }
-
-/** Failures on one node after which it is passed over until an operator cleans up. */
-const failuresMax = 3
 
 export function placementOf(node: NodeState, service: ServiceConfig, now: Instant): Placement {
   const record = node.ordered.services.find((each) => each.service === service.name)
@@ -65,10 +63,13 @@ function reasonToRevoke(
   if (needsMandate(node, ticket.ticket) && mandateOf(assignment.epoch) !== ticket.epoch)
     return "mandate-changed"
   if (view.departing.includes(assignment.owner)) return "owner-departs"
+  if (node.ordered.standby?.includes(assignment.owner)) return "owner-standby"
   const owner = view.phases.get(assignment.owner)?.get(service.name)
   if (owner?.phase === "stopped" && isUnable(owner.reason)) return "owner-cannot-start"
   const better =
-    preferred !== undefined && preferred !== assignment.owner && isAble(service, record, view, preferred)
+    preferred !== undefined &&
+    preferred !== assignment.owner &&
+    isAble(node, { service, record, view }, preferred)
   return better ? "move-ordered" : undefined
 }
 
@@ -90,25 +91,9 @@ function takeover(node: NodeState, situation: Situation): Placement {
     (member) => service.nodes.includes(member) && !isStopped(view, service, member),
   )
   if (busy !== undefined) return hold(`not confirmed stopped on node ${busy}`)
-  const target = targetOf(service, record, view)
-  if (target === undefined) return hold("no node able to run it")
+  const target = targetOf(node, situation)
+  if (target === undefined) return hold(noNodeAble(node, situation))
   return proven(node, situation, target)
-}
-
-/** The operator's choice, else the fewest failures, else the first in the service's own order. */
-function targetOf(service: ServiceConfig, record: ServiceRecord, view: View): NodeId | undefined {
-  const able = service.nodes.filter((member) => isAble(service, record, view, member))
-  if (record.preferred !== undefined && able.includes(record.preferred)) return record.preferred
-  const failures = (member: NodeId) => record.failures.find((failure) => failure.node === member)?.count ?? 0
-  return [...able].sort((a, b) => failures(a) - failures(b))[0]
-}
-
-function isAble(service: ServiceConfig, record: ServiceRecord, view: View, member: NodeId): boolean {
-  const failures = record.failures.find((failure) => failure.node === member)?.count ?? 0
-  const stays = view.members.includes(member) && !view.departing.includes(member)
-  const told = view.phases.get(member)?.get(service.name)
-  const willing = told?.phase === "stopped" && !isUnable(told.reason)
-  return stays && service.nodes.includes(member) && failures < failuresMax && willing
 }
 
 function isStopped(view: View, service: ServiceConfig, member: NodeId): boolean {

@@ -319,6 +319,8 @@ export interface OrderedState {
     readonly incarnation: number
     readonly number: number
   }[]
+  /** Nodes that an operator wants to run no service; undefined: none. Version 1 does not say. */
+  readonly standby: readonly NodeId[] | undefined
 }
 
 export interface ServiceRecord {

@@ -23,6 +23,8 @@ export interface NodeStatus {
     readonly name: string
     readonly site: string
     readonly incarnation: number
+    /** An operator wants no service on it. */
+    readonly standby: boolean
   }
   readonly configuration: {
     readonly version: number
@@ -64,6 +66,8 @@ export interface NodeStatus {
     readonly name: string
     readonly site: string
     readonly state: "down" | "init" | "alive"
+    /** As `node.standby`; known of the own site only. */
+    readonly standby: boolean
     readonly heard_ms: number | undefined
     readonly cpu_load_percent: number | undefined
     readonly memory_pressure_percent: number | undefined
@@ -99,7 +103,13 @@ export function statusOf(node: NodeState, now: Instant): NodeStatus {
   const { config, self, view } = node
   return {
     cluster: config.name,
-    node: { id: self.id, name: self.name, site: self.site, incarnation: node.incarnation },
+    node: {
+      id: self.id,
+      name: self.name,
+      site: self.site,
+      incarnation: node.incarnation,
+      standby: isStandby(node, self.id),
+    },
     configuration: {
       version: config.version,
       checksum: config.checksum,
@@ -128,6 +138,10 @@ export function statusOf(node: NodeState, now: Instant): NodeStatus {
 
 function nameOf(node: NodeState, id: NodeId): string {
   return node.config.nodes.find((each) => each.id === id)?.name ?? String(id)
+}
+
+function isStandby(node: NodeState, id: NodeId): boolean {
+  return node.ordered.standby?.includes(id) ?? false
 }
 
 /** What is left until `at`, in whole milliseconds; undefined when nothing is. */
@@ -215,6 +229,7 @@ function peerStatus(node: NodeState, peer: Peer, now: Instant): NodeStatus["peer
     name: peer.node.name,
     site: peer.node.site,
     state: alive ? "alive" : recent ? "init" : "down",
+    standby: isStandby(node, peer.node.id),
     heard_ms: heard,
     cpu_load_percent: peer.health?.cpuLoadPercent,
     memory_pressure_percent: peer.health?.memoryPressurePercent,

@@ -57,6 +57,8 @@ export const allFaults = [
   [2, "service-hangs"],
 ] as const
 
+const settings = ["node-standby", "node-online"] as const
+
 export type FaultKind = (typeof allFaults)[number][1]
 
 export class Faults {
@@ -367,8 +369,14 @@ export class Faults {
         world.command(anyone, { kind: this.#pick(["service-stop", "service-start"] as const), service })
         break
       case "mode": {
-        const modes = ["service-manual", "service-automatic", "service-cleanup"] as const
-        world.command(anyone, { kind: this.#pick(modes), service })
+        const kind = this.#pick([
+          "service-manual",
+          "service-automatic",
+          "service-cleanup",
+          ...settings,
+        ] as const)
+        const isForNode = kind === "node-standby" || kind === "node-online"
+        world.command(anyone, isForNode ? { kind, node: this.#node(anyone) } : { kind, service })
         break
       }
       case "move":

@@ -160,6 +160,7 @@ function recover(world: World, faults: Faults, bound: number): Pick<RunResult, "
     for (const [id, host] of world.hosts) {
       if (host.node === undefined) world.start(id)
       world.command(id, { kind: "witness-accept" })
+      world.command(id, { kind: "node-online", node: host.id })
       for (const service of wanted) {
         world.command(id, { kind: "service-start", service })
         world.command(id, { kind: "service-cleanup", service })

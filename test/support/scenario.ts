@@ -153,6 +153,8 @@ class Stage {
         this.#reconfigure(id, first)
         return []
       case "command":
+        // Who accepts a restored object knows that all leases of what it forgot have run out.
+        if (first === "witness-accept") this.world.witness.accept()
         this.world.command(id, commandOf(words.slice(1)))
         return []
       case "run":
@@ -333,6 +335,8 @@ function commandOf(words: readonly string[]): OperatorCommand {
     case "ticket-move":
       return { kind, ticket: ticketName(what), to: siteId(to) }
     case "fence-confirm":
+    case "node-standby":
+    case "node-online":
       return { kind, node: target }
     case "witness-accept":
       return { kind }

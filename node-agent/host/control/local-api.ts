@@ -161,6 +161,11 @@ export function parseCommand(text: string): OperatorCommand | undefined {
       return "node" in value && isNodeNumber(value.node)
         ? { kind: "fence-confirm", node: nodeId(value.node) }
         : undefined
+    case "node-standby":
+    case "node-online":
+      return "node" in value && isNodeNumber(value.node)
+        ? { kind: value.kind, node: nodeId(value.node) }
+        : undefined
     case "configure":
       return "document" in value && isName(value.document)
         ? { kind: "configure", document: value.document }

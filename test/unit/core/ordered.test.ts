@@ -1,6 +1,6 @@
 /** SPEC R12, R14, O2, S9, S12: what members agree on, as a pure reducer. */
 import { describe, expect, test } from "vitest"
-import type { OperatorCommand } from "../../../node-agent/core/events.ts"
+import type { OperatorCommand, SettingCommand } from "../../../node-agent/core/events.ts"
 import type { Message } from "../../../node-agent/core/messages.ts"
 import {
   applyOrdered,
@@ -52,6 +52,12 @@ const stopped = (at: string | undefined, failed = false): Message => ({
   epoch: at,
   failed,
   reason: "",
+})
+const setting = (number: number, what: SettingCommand): Message => ({
+  kind: "setting",
+  number,
+  incarnation: 1,
+  command: what,
 })
 const command = (number: number, what: OperatorCommand, life = 1): Message => ({
   kind: "command",
@@ -142,6 +148,31 @@ describe("commands", () => {
     },
   ])("[O1] $kind.kind", ({ kind, gives }) => {
     expect(record(play([1, command(1, kind)]))).toMatchObject(gives)
+  })
+
+  test("[S16] nodes go into standby and come back, each once", () => {
+    const inStandby = (kind: "node-standby" | "node-online", node: number) =>
+      setting(kind === "node-online" ? 10 + node : node, { kind, node: nodeId(node) })
+    const two = [1, 2].map((node) => [node, inStandby("node-standby", node)] as const)
+    expect(play(...two, [3, inStandby("node-standby", 2)]).standby).toEqual([1, 2])
+    expect(play(...two, [1, inStandby("node-online", 1)]).standby).toEqual([2])
+    const back = play(...two, [1, inStandby("node-online", 1)], [1, inStandby("node-online", 2)])
+    expect(back.standby).toBeUndefined()
+  })
+
+  test("[N6] a state that an agent of version 1 told has no settings", () => {
+    const { standby: _, ...told } = start
+    const state = applyOrdered(
+      told as OrderedState,
+      setting(1, { kind: "node-standby", node: nodeId(1) }),
+      by(1, 1),
+    )
+    expect(state.standby).toEqual([1])
+  })
+
+  test("[O2] settings and commands of an origin count together", () => {
+    const state = play([1, command(5, stop)], [1, setting(4, { kind: "node-standby", node: nodeId(1) })])
+    expect(state.standby).toBeUndefined()
   })
 
   test("[O2] a command ordered twice is applied once", () => {

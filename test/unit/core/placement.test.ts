@@ -87,6 +87,12 @@ const mandate = (of: number, gainedAt = 1100): Partial<TicketState> => ({
   ]),
 })
 
+const standby =
+  (...members: readonly number[]) =>
+  (node: NodeState) => {
+    node.ordered = { ...node.ordered, standby: members.map(nodeId) }
+  }
+
 const failures = (...counts: readonly number[]) => ({
   failures: counts.map((count, index) => ({ node: nodeId(index + 1), count })),
 })
@@ -105,7 +111,7 @@ describe("where", () => {
     {
       what: "nobody is left",
       situation: { record: failures(3, 3) },
-      expected: "hold no node able to run it",
+      expected: "hold no node able to run it: n1 failed 3 times, n2 failed 3 times, n3 is away",
     },
     {
       what: "not on one that departs",
@@ -123,6 +129,40 @@ describe("where", () => {
       expected: "hold not confirmed stopped on node 1",
     },
   ])("[S10] $what: $expected", ({ situation, expected }) => expect(placed(situation)).toBe(expected))
+
+  test.each<{ what: string; situation: Situation; expected: string }>([
+    { what: "not on a node in standby", situation: { change: standby(1) }, expected: "assign 2" },
+    {
+      what: "not even by the operator's choice",
+      situation: { change: standby(2), record: { preferred: nodeId(2) } },
+      expected: "assign 1",
+    },
+    {
+      what: "a node in standby may be the only one",
+      situation: { change: standby(1, 2) },
+      expected: "hold no node able to run it: n1 is in standby, n2 is in standby, n3 is away",
+    },
+    {
+      what: "it leaves a node in standby",
+      situation: { change: standby(1), record: owned(1) },
+      expected: "revoke owner-standby",
+    },
+    {
+      what: "although no other one could run it",
+      situation: { change: standby(1, 2), record: owned(1) },
+      expected: "revoke owner-standby",
+    },
+    {
+      what: "it stays where it is when another one comes back",
+      situation: { change: standby(), record: owned(2) },
+      expected: "hold assigned",
+    },
+    {
+      what: "an owner in standby that died is proven like any other",
+      situation: { config: guarded, members: [2, 3], change: standby(1), record: owned(1) },
+      expected: "blocked 1",
+    },
+  ])("[S16] $what: $expected", ({ situation, expected }) => expect(placed(situation)).toBe(expected))
 })
 
 describe("owned in this view", () => {

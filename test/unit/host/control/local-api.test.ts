@@ -10,6 +10,8 @@ describe("an operator's command", () => {
     { kind: "service-cleanup", service: "ledger" },
     { kind: "service-move", service: "ledger", to: 3 },
     { kind: "ticket-move", ticket: "main", to: "b" },
+    { kind: "node-standby", node: 3 },
+    { kind: "node-online", node: 3 },
     { kind: "witness-accept" },
   ])("is read as it is written: $kind", (command) => {
     expect(parseCommand(JSON.stringify({ ...command, more: 1 }))).toEqual(command)
@@ -36,6 +38,8 @@ describe("an operator's command", () => {
     '{"kind":"service-move","service":"ledger","to":"b"}',
     '{"kind":"service-move","service":"ledger","to":0}',
     '{"kind":"ticket-move","ticket":"main"}',
+    '{"kind":"node-standby","node":"a1"}',
+    '{"kind":"node-online"}',
     '{"kind":"fence-confirm","node":1.5}',
     '{"kind":"fence-confirm","node":65536}',
   ])("that is none is refused: %s", (text) => {

@@ -1,0 +1,92 @@
+/** Where services go, in virtual time, with the real core: what text scripts (test/scenarios) do not say. */
+import { expect, test } from "vitest"
+import { World } from "../../node-agent/simulation/world.ts"
+import { nodeId } from "../../protocol/units.ts"
+import { protocolVersions } from "../../protocol/version.ts"
+import { configOf } from "../support/layouts.ts"
+
+const ids = [1, 2, 3]
+const isOrdered = "node-standby is ordered"
+const former = { min: 1, max: 1 }
+
+function formed(older: readonly number[] = [], seed = 5): World {
+  const world = new World(configOf("1x3"), { seed })
+  for (const id of older) world.host(id).versions = former
+  world.start()
+  expect(world.runUntil(() => isWhole(world), 3_000)).toBe(true)
+  world.run(1_000)
+  return world
+}
+
+function isWhole(world: World): boolean {
+  return ids.every((id) => world.core(id).view?.members.length === 3) && world.active("ledger").length === 1
+}
+
+function answered(world: World, request: number): string | undefined {
+  return world.answers.find((each) => each.request === request)?.result.message
+}
+
+test("[N6] a setting is refused while an agent of version 1 is in the ring, and known to all once it is upgraded", () => {
+  const world = formed([3])
+  const standby = { kind: "node-standby", node: nodeId(1) } as const
+  const early = world.command(1, standby)
+  world.run(200)
+  expect(answered(world, early)).toMatch(/^not every agent .* knows it/)
+  world.event(nodeId(3), { kind: "stop-requested" })
+  expect(world.runUntil(() => world.host(3).node === undefined, 5_000)).toBe(true)
+  world.host(3).versions = protocolVersions
+  world.start(3)
+  expect(world.runUntil(() => isWhole(world), 8_000)).toBe(true)
+  world.run(2_000)
+  const late = world.command(1, standby)
+  expect(world.runUntil(() => answered(world, late) === isOrdered, 1_000)).toBe(true)
+  expect(world.runUntil(() => world.active("ledger")[0] !== 1, 1_000)).toBe(true)
+  for (const id of ids) expect(world.core(id).ordered.standby).toEqual([1])
+  expect(world.violations).toEqual([])
+})
+
+test("[N6] an agent of version 1 that joins takes a standby over and passes it on", () => {
+  const world = formed()
+  world.command(1, { kind: "node-standby", node: nodeId(3) })
+  world.run(1_000)
+  world.kill(1)
+  world.run(1_000)
+  world.host(1).versions = former
+  world.start(1)
+  expect(world.runUntil(() => isWhole(world), 8_000)).toBe(true)
+  world.kill(2, 3)
+  world.run(1_000)
+  world.start(2, 3)
+  expect(world.runUntil(() => isWhole(world), 20_000)).toBe(true)
+  expect(world.core(2).ordered.standby).toEqual([3])
+  expect(world.violations).toEqual([])
+})
+
+test("[S16] [I5] wherever the first owner is killed, a standby that was acknowledged stands", () => {
+  for (let after = 0; after < 60; after += 3) {
+    const world = formed([], 5 + after)
+    const [owner = 0] = world.active("ledger")
+    const asked = world.command(2, { kind: "node-standby", node: nodeId(owner) })
+    world.run(after)
+    world.kill(owner)
+    world.run(3_000)
+    world.start(owner)
+    expect(world.runUntil(() => isWhole(world), 8_000)).toBe(true)
+    world.run(10_000)
+    if (answered(world, asked) === isOrdered)
+      for (const id of ids) expect(world.core(id).ordered.standby).toEqual([owner])
+    expect(world.active("ledger")).not.toContain(owner)
+    expect(world.violations).toEqual([])
+  }
+})
+
+test("[S16] a node of another site or of none is refused", () => {
+  const world = new World(configOf("2x2"), { seed: 5 })
+  world.start()
+  expect(world.runUntil(() => world.active("ledger").length === 1, 20_000)).toBe(true)
+  const other = world.command(1, { kind: "node-standby", node: nodeId(3) })
+  const nobody = world.command(1, { kind: "node-online", node: nodeId(9) })
+  world.run(200)
+  expect(answered(world, other)).toMatch("ask an agent of that site")
+  expect(answered(world, nobody)).toBe("there is no node 9")
+})
