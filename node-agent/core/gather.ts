@@ -4,6 +4,7 @@
  * hear each other pairwise, so that partial and one-way failures converge. Deviation from Totem (which agrees on a
  * processor and a fail list): the proposal itself is exchanged and agreed upon.
  */
+import { assert } from "../../protocol/assert.ts"
 import type { Accusation, EvidenceFrame, PeerIncarnation } from "../../protocol/frame.ts"
 import type { Incarnation, Instant, NodeId } from "../../protocol/units.ts"
 
@@ -61,6 +62,47 @@ export function accusations(
   return [...found.values()]
 }
 
+/** What this node says in its joins, and with them. */
+export interface Told {
+  readonly hears: readonly PeerIncarnation[]
+  readonly accuses: readonly NodeId[]
+  readonly proposal: readonly NodeId[]
+  readonly evidence: EvidenceFrame | undefined
+}
+
+/** Nobody learns anything from `told` that `before` did not say. */
+export function saysTheSame(told: Told, before: Told): boolean {
+  return (
+    sameMembers(told.proposal, before.proposal) &&
+    sameMembers(told.accuses, before.accuses) &&
+    sameEntries(told.hears, before.hears, isSamePeer) &&
+    isSameEvidence(told.evidence, before.evidence)
+  )
+}
+
+function isSamePeer(a: PeerIncarnation, b: PeerIncarnation): boolean {
+  return a.node === b.node && a.incarnation === b.incarnation
+}
+
+function isSameEvidence(a: EvidenceFrame | undefined, b: EvidenceFrame | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return (
+    a.round === b.round &&
+    sameEntries(a.echoes, b.echoes, (x, y) => x.node === y.node && x.round === y.round) &&
+    sameEntries(a.relayed, b.relayed, (x, y) => x.by === y.by && x.of === y.of)
+  )
+}
+
+function sameEntries<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): boolean {
+  return (
+    a.length === b.length &&
+    a.every((each, index) => {
+      const other = b[index]
+      return other !== undefined && same(each, other)
+    })
+  )
+}
+
 /** Rounds are 16 bits on the wire and go round; 0: none. */
 export function nextRound(round: number): number {
   return round === 0xffff ? 1 : round + 1
@@ -72,7 +114,7 @@ export function isRoundSince(round: number, since: number): boolean {
 }
 
 export function sameMembers(a: readonly NodeId[], b: readonly NodeId[]): boolean {
-  return a.length === b.length && a.every((member, index) => member === b[index])
+  return sameEntries(a, b, (member, other) => member === other)
 }
 
 export const ascending = (a: NodeId, b: NodeId): number => a - b
@@ -111,34 +153,53 @@ function owners(input: GatherInput, set: readonly NodeId[]): number {
   ).length
 }
 
-/** All maximal cliques (Bron and Kerbosch 1973, with a pivot): one for a full mesh, few in practice. */
+/**
+ * All maximal cliques (Bron and Kerbosch 1973, with a pivot): one for a full mesh, few in practice. Sets are bits of a
+ * number, vertices in the order given.
+ */
 export function* cliques(
   vertices: readonly NodeId[],
   linked: (a: NodeId, b: NodeId) => boolean,
 ): Generator<readonly NodeId[]> {
-  function* extend(
-    clique: readonly NodeId[],
-    open: readonly NodeId[],
-    done: readonly NodeId[],
-  ): Generator<readonly NodeId[]> {
-    if (open.length === 0 && done.length === 0) {
+  assert(vertices.length <= setBits, "the nodes of a site fit into one set")
+  const neighbours = vertices.map((vertex) =>
+    vertices.reduce(
+      (set, other, at) => (other !== vertex && linked(vertex, other) ? set | (1 << at) : set),
+      0,
+    ),
+  )
+  const neighboursOf = (at: number): number => neighbours[at] ?? 0
+  function* extend(clique: number, open: number, done: number): Generator<number> {
+    if (open === 0 && done === 0) {
       yield clique
       return
     }
-    const neighbours = (vertex: NodeId, among: readonly NodeId[]) =>
-      among.filter((other) => other !== vertex && linked(vertex, other))
-    let pivotNeighbours: readonly NodeId[] = []
-    for (const vertex of [...open, ...done]) {
-      const reached = neighbours(vertex, open)
-      if (reached.length > pivotNeighbours.length) pivotNeighbours = reached
+    let pivotNeighbours = 0
+    let most = 0
+    for (const vertex of positions(open | done)) {
+      const reached = open & neighboursOf(vertex)
+      const count = positions(reached).length
+      if (count > most) [pivotNeighbours, most] = [reached, count]
     }
     let left = open
     let finished = done
-    for (const vertex of open.filter((each) => !pivotNeighbours.includes(each))) {
-      yield* extend([...clique, vertex], neighbours(vertex, left), neighbours(vertex, finished))
-      left = left.filter((each) => each !== vertex)
-      finished = [...finished, vertex]
+    for (const vertex of positions(open & ~pivotNeighbours)) {
+      const bit = 1 << vertex
+      yield* extend(clique | bit, left & neighboursOf(vertex), finished & neighboursOf(vertex))
+      left &= ~bit
+      finished |= bit
     }
   }
-  yield* extend([], vertices, [])
+  const all = vertices.length === setBits ? -1 : (1 << vertices.length) - 1
+  for (const clique of extend(0, all, 0)) yield vertices.filter((_vertex, at) => (clique & (1 << at)) !== 0)
+}
+
+/** Bits of a number that JavaScript's bitwise operators keep. */
+const setBits = 32
+
+/** Where the bits of a set are, ascending. */
+function positions(set: number): readonly number[] {
+  const found: number[] = []
+  for (let left = set; left !== 0; left &= left - 1) found.push(31 - Math.clz32(left & -left))
+  return found
 }

@@ -21,8 +21,6 @@ import {
   elapsed,
   type Incarnation,
   type Instant,
-  instant,
-  type Millis,
   millis,
   type NodeId,
   ringKey,
@@ -31,7 +29,17 @@ import {
 import { votesOf } from "../../protocol/votes.ts"
 import { compatible, markOf, notePeerConfiguration } from "./configuration-spread.ts"
 import { debtOfRing, stillRunning } from "./debts.ts"
-import { accusations, agreed, ascending, isRoundSince, nextRound, proposalOf } from "./gather.ts"
+import {
+  accusations,
+  agreed,
+  ascending,
+  isRoundSince,
+  nextRound,
+  proposalOf,
+  sameMembers,
+  saysTheSame,
+} from "./gather.ts"
+import { joinPace, joinRepeat } from "./gather-pace.ts"
 import { mayAccuse } from "./local-health.ts"
 import { parseMessage } from "./messages.ts"
 import { largerRing } from "./outlook.ts"
@@ -65,8 +73,9 @@ export function enterGather(turn: Turn, reason: string, accused: NodeId | undefi
     expected: expectedPeers(node, now, reason === "started"),
     waitUntil: after(now, node.config.timings.gatherWait),
     nextJoin: now,
-    toldAt: previous?.toldAt ?? instant(Number.NEGATIVE_INFINITY),
-    told: "",
+    lookedAt: now,
+    lookAt: undefined,
+    told: undefined,
   }
   log(turn, "info", "gather", { reason, accused })
   reconsider(turn)
@@ -125,6 +134,7 @@ export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame
   }
   if (node.membership.kind !== "gather") return
   const { at, ...told } = { at: turn.now, incarnation, ...frame }
+  const wasMissing = isMissing(node.membership)
   node.membership = {
     ...node.membership,
     joins: withEntry(node.membership.joins, from, { ...told, at }),
@@ -132,7 +142,23 @@ export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame
     // A node of version 1 echoes nothing: its join is taken for an answer.
     accused: echoes(node, from) ? node.membership.accused : withoutEntry(node.membership.accused, from),
   }
-  reconsider(turn)
+  if (wasMissing && !isMissing(node.membership)) reconsider(turn)
+  else lookSoon(turn, node.membership)
+}
+
+/** Somebody who is waited for has not joined. */
+function isMissing({ expected, joins, accused }: Gather): boolean {
+  return expected.some((peer) => !joins.has(peer) && !accused.has(peer))
+}
+
+/** Now, or at a large site together with what else comes soon (SPEC R6); a ring that only waits to be formed does not wait for that. */
+function lookSoon(turn: Turn, gather: Gather): void {
+  const { node, now } = turn
+  const at = after(gather.lookedAt, joinPace(node))
+  const proposal = gather.told?.proposal ?? []
+  const isAgreed = proposal[0] === node.self.id && agreed(node.self.id, proposal, gather.joins)
+  if (at <= now || isAgreed) reconsider(turn)
+  else node.membership = { ...gather, lookAt: at }
 }
 
 function echoes(node: NodeState, peer: NodeId): boolean {
@@ -151,7 +177,7 @@ export function onEvidence(turn: Turn, from: NodeId, frame: EvidenceFrame): void
     evidence: withEntry(evidence, from, frame),
     accused: since !== undefined && isRoundSince(echo, since) ? withoutEntry(accused, from) : accused,
   }
-  reconsider(turn)
+  lookSoon(turn, node.membership)
 }
 
 /** A join that finds this node in a ring: does it break the ring? `undefined`: it is stale, or held off. */
@@ -193,19 +219,18 @@ export function reconsider(turn: Turn): void {
   })
   const join = joinFrame(node, gather, hears, proposal)
   const evidence = evidenceOf(node, gather)
-  const told = JSON.stringify([join.hears, join.accuses, join.proposal, evidence])
-  const changed = told !== gather.told
-  node.membership = { ...gather, told }
-  if (gather.nextJoin <= now) tellAll(turn, join, evidence)
-  else if (changed) tellSoon(turn, join, evidence)
+  const told = { hears: join.hears, accuses: join.accuses, proposal, evidence }
+  const isNews = gather.told === undefined || !saysTheSame(told, gather.told)
+  node.membership = { ...gather, told, lookedAt: now, lookAt: undefined }
+  if (isNews || gather.nextJoin <= now) tellAll(turn, join, evidence)
   if (!agreed(node.self.id, proposal, gather.joins) || isWaiting(node, gather, proposal, now)) return
   if (proposal[0] === node.self.id) commitAsRepresentative(turn, proposal, gather)
 }
 
 /** Joins that were not repeated are forgotten: their senders have gone on or away. */
 function prune(node: NodeState, gather: Gather, now: Instant): Gather {
-  const { misses, retransmit } = node.config.timings
-  const fresh = [...gather.joins].filter(([, join]) => elapsed(join.at, now) <= (misses + 1) * retransmit)
+  const kept = (node.config.timings.misses + 1) * joinRepeat(node)
+  const fresh = [...gather.joins].filter(([, join]) => elapsed(join.at, now) <= kept)
   return fresh.length === gather.joins.size ? gather : { ...gather, joins: new Map(fresh) }
 }
 
@@ -273,34 +298,12 @@ function ownsAny(node: NodeState): boolean {
   return [...node.activations.values()].some((activation) => activation.phase === "running")
 }
 
-/**
- * A join that changed is told at once at a small site. Every join heard changes the hearer's, so among many nodes that
- * would be a storm (N^3 datagrams): there what has changed within `joinPace` is told together.
- */
-function tellSoon(turn: Turn, join: JoinFrame, evidence: EvidenceFrame | undefined): void {
-  const { node, now } = turn
-  if (node.membership.kind !== "gather") return
-  const at = after(node.membership.toldAt, joinPace(node))
-  if (at <= now) tellAll(turn, join, evidence)
-  else if (at < node.membership.nextJoin) node.membership = { ...node.membership, nextJoin: at }
-}
-
-function joinPace(node: NodeState): Millis {
-  const peers = [...node.peers.values()].filter((peer) => peer.sameSite).length
-  return millis(peers < smallSite ? 0 : peers * joinPaceEach)
-}
-
-/** Sites with fewer peers are told at once; a larger one leaves each peer this long to read what all the others say. */
-const smallSite = 8
-const joinPaceEach = 0.25
-
 function tellAll(turn: Turn, join: JoinFrame, evidence: EvidenceFrame | undefined): void {
   const { node, now } = turn
   if (node.membership.kind !== "gather") return
   node.membership = {
     ...node.membership,
-    nextJoin: after(now, node.config.timings.retransmit),
-    toldAt: now,
+    nextJoin: after(now, joinRepeat(node)),
   }
   for (const peer of node.peers.values()) {
     if (!peer.sameSite) continue
@@ -335,21 +338,16 @@ export function onCommit(turn: Turn, from: NodeId, frame: CommitFrame): void {
   }
   if (membership.kind !== "gather") return
   const self = frame.members.find((member) => member.node === node.self.id)
-  const proposed =
-    JSON.stringify(proposalTold(membership)) === JSON.stringify(frame.members.map((member) => member.node))
-  if (self?.incarnation !== node.incarnation || !proposed || frame.ring.sequence <= node.sequence) {
+  const members = frame.members.map((member) => member.node)
+  const isProposed = sameMembers(membership.told?.proposal ?? [], members)
+  if (self?.incarnation !== node.incarnation || !isProposed || frame.ring.sequence <= node.sequence) {
     // Our mind has changed since: the representative learns it from our join.
-    node.membership = { ...membership, told: "" }
+    node.membership = { ...membership, told: undefined }
     reconsider(turn)
     return
   }
   send(turn, from, { kind: "commit-ack", ring: frame.ring, committed: frame.committed })
   commit(turn, membership, frame)
-}
-
-function proposalTold(gather: Gather): unknown {
-  const told: unknown = gather.told === "" ? [] : JSON.parse(gather.told)
-  return Array.isArray(told) ? told[2] : []
 }
 
 /** The node is bound to the new ring: stored first, then passed on. */

@@ -28,6 +28,7 @@ import type { NodeEffect } from "./effects.ts"
 import { relayEvents } from "./event-relay.ts"
 import type { LinkId, NodeEvent } from "./events.ts"
 import { onDeviceChecked, onFenceConfirmed, onFenceFailed } from "./fencing.ts"
+import { joinPace } from "./gather-pace.ts"
 import { nextLinkWork, noteArrival, onLinkFrame, tickLinks } from "./links.ts"
 import { waitAnewIfLate } from "./local-health.ts"
 import { trackMandates } from "./mandate.ts"
@@ -241,8 +242,9 @@ function boot(turn: Turn): void {
     expected: [],
     waitUntil: after(now, gatherWait),
     nextJoin: now,
-    toldAt: now,
-    told: "",
+    lookedAt: now,
+    lookAt: undefined,
+    told: undefined,
   }
   enterGather(turn, "started", undefined)
 }
@@ -251,8 +253,12 @@ function driveGather(turn: Turn): void {
   const { membership } = turn.node
   if (membership.kind !== "gather") return
   waitAnewIfLate(turn, membership)
+  const { nextJoin, waitUntil, lookedAt, lookAt = nextJoin } = membership
   const cleared = clearedBy(turn.node, membership)
-  if ([membership.nextJoin, membership.waitUntil, cleared].some((at) => at <= turn.now)) reconsider(turn)
+  // A small site looks with each step once the waiting is over: any frame may show that somebody is heard.
+  const isSmall = joinPace(turn.node) === 0
+  const isDue = (at: Instant): boolean => at <= turn.now && (isSmall || at > lookedAt)
+  if ([nextJoin, lookAt, waitUntil, cleared].some(isDue)) reconsider(turn)
 }
 
 function leaveWhenStopped(turn: Turn): void {
@@ -269,6 +275,7 @@ export function nextDeadline(node: NodeState): Instant | undefined {
     node.membership.kind === "gather"
       ? earliest(
           node.membership.nextJoin,
+          node.membership.lookAt,
           upcoming(node, [clearedBy(node, node.membership), node.membership.waitUntil]),
         )
       : undefined,

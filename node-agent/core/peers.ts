@@ -16,6 +16,7 @@ import {
 } from "../../protocol/units.ts"
 import { silentRange } from "../../protocol/version.ts"
 import { compatible, markOf } from "./configuration-spread.ts"
+import { joinsAreProbes, probePace, sitePeers } from "./gather-pace.ts"
 import { heardAt } from "./links.ts"
 import { draw } from "./random.ts"
 import { helloFor, knowsVersions, peerIncarnation, versionWith } from "./session.ts"
@@ -52,12 +53,10 @@ export function newPeer(peer: NodeConfig, self: NodeConfig, now: Instant): Peer 
 }
 
 export function nextPeerWork(node: NodeState): Instant | undefined {
-  return earliest(
-    ...[...node.peers.values()].flatMap((peer) => [
-      peer.nextHello,
-      isProbed(node, peer) ? peer.nextProbe : undefined,
-    ]),
-  )
+  let next: Instant | undefined
+  for (const peer of node.peers.values())
+    next = earliest(next, peer.nextHello, isProbed(node, peer) ? peer.nextProbe : undefined)
+  return next
 }
 
 export function tickPeers(turn: Turn): void {
@@ -101,16 +100,31 @@ function isProbed(node: NodeState, peer: Peer): boolean {
   return !(node.ring?.members.includes(peer.node.id) ?? false)
 }
 
+/** Between two probes of one node, when all of the site are probed. */
 export function probeInterval(node: NodeState): Millis {
-  return millis(Math.max(node.config.timings.heartbeat, probeEveryMin))
+  return intervalFor(node, sitePeers(node))
+}
+
+function intervalFor({ config }: NodeState, count: number): Millis {
+  return millis(Math.max(config.timings.heartbeat, probeEveryMin, probePace(count)))
+}
+
+function nextProbe(node: NodeState, now: Instant): Instant {
+  const probed = [...node.peers.values()].filter((peer) => isProbed(node, peer))
+  return after(now, intervalFor(node, probed.length))
 }
 
 function probe(turn: Turn, peer: Peer): void {
   const { node, now } = turn
+  const { membership } = node
+  if (membership.kind === "gather" && joinsAreProbes(node) && membership.joins.has(peer.node.id)) {
+    setPeer(node, peer.node.id, { nextProbe: nextProbe(node, now) })
+    return
+  }
   const id = peer.probe + 1
   // The probe before was not answered: the evidence starts anew.
   const answered = peer.lastAnswered === peer.probe ? peer.answered : 0
-  setPeer(node, peer.node.id, { probe: id, answered, nextProbe: after(now, probeInterval(node)) })
+  setPeer(node, peer.node.id, { probe: id, answered, nextProbe: nextProbe(node, now) })
   tellStanding(turn, peer)
   send(turn, peer.node.id, { kind: "probe", id })
 }

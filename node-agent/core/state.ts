@@ -31,7 +31,7 @@ import type { Debt } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
 import type { OperatorCommand, Vouched } from "./events.ts"
 import type { FenceAttempt } from "./fencing.ts"
-import type { Join } from "./gather.ts"
+import type { Join, Told } from "./gather.ts"
 import type { Links } from "./link-state.ts"
 import type { Random } from "./random.ts"
 import type { Sessions } from "./session.ts"
@@ -149,9 +149,10 @@ export interface Gather {
   readonly expected: readonly NodeId[]
   readonly waitUntil: Instant
   readonly nextJoin: Instant
-  readonly toldAt: Instant
-  /** The last join sent, to send at once when it changes. */
-  readonly told: string
+  readonly lookedAt: Instant
+  readonly lookAt: Instant | undefined
+  /** As last said, to say at once what changed; undefined: to say it in any case. */
+  readonly told: Told | undefined
 }
 
 export interface Commit {

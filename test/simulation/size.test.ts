@@ -48,7 +48,7 @@ test.each([
   expect(site.log.filter(({ level }) => level === "error")).toEqual([])
 })
 
-test("[C5] [M8] three sites of ten nodes; one is lost", () => {
+test("[C5] [M8] three sites of ten nodes; an owner dies, then its site is lost", () => {
   const sites = ["north", "south", "west"]
   const nodes = sites.flatMap((site, at) =>
     Array.from({ length: 10 }, (_, index) => {
@@ -59,7 +59,11 @@ test("[C5] [M8] three sites of ten nodes; one is lost", () => {
   const three = world({ ...oneSite(1), site: sites.map((name) => ({ name })), node: nodes })
   three.start()
   expect(three.runUntil(() => isWhole(three), 20_000)).toBe(true)
+  const [owner = 0] = three.active(first)
+  three.kill(owner)
+  expect(three.runUntil(() => isWhole(three), 2_000)).toBe(true)
   const [holder = 0] = three.active(first)
+  expect(three.host(holder).site).toBe(three.host(owner).site)
   const lost = [...three.hosts.values()].filter(({ site }) => site === three.host(holder).site)
   three.powerOff(...lost.map(({ id }) => id))
   expect(three.runUntil(() => isWhole(three), 60_000)).toBe(true)

@@ -3,11 +3,15 @@ import { describe, expect, test } from "vitest"
 import {
   accusations,
   agreed,
+  cliques,
   isRoundSince,
   type Join,
   nextRound,
   proposalOf,
+  saysTheSame,
+  type Told,
 } from "../../../node-agent/core/gather.ts"
+import { createRandom, draw } from "../../../node-agent/core/random.ts"
 import { type Incarnation, incarnation, type NodeId, nodeId } from "../../../protocol/units.ts"
 import { at, ids } from "./node-builder.ts"
 
@@ -173,6 +177,70 @@ test("[R7] agreed: every other member proposed exactly this set", () => {
   expect(agreed(nodeId(1), set, joins([1, 2, 3], [1, 3]))).toBe(false)
   expect(agreed(nodeId(1), set, joins([1, 2, 3]))).toBe(false)
   expect(agreed(nodeId(1), ids(1), new Map())).toBe(true)
+})
+
+describe("[R6] maximal cliques", () => {
+  const linkedBy = (edges: ReadonlySet<number>) => (a: NodeId, b: NodeId) =>
+    edges.has(Math.min(a, b) * 100 + Math.max(a, b))
+
+  /** By trying every set. */
+  function byForce(count: number, linked: (a: NodeId, b: NodeId) => boolean): readonly string[] {
+    const sets = Array.from({ length: 2 ** count }, (_, bits) =>
+      ids(
+        ...Array.from({ length: count }, (_each, index) => index + 1).filter((id) => (bits >> (id - 1)) % 2),
+      ),
+    ).filter((set) => set.every((a) => set.every((b) => a === b || linked(a, b))))
+    const isPart = (set: readonly NodeId[], of: readonly NodeId[]) =>
+      set.length < of.length && set.every((id) => of.includes(id))
+    return sets.filter((set) => !sets.some((other) => isPart(set, other))).map((set) => set.join())
+  }
+
+  test("all of them, and no others", () => {
+    const random = createRandom(7)
+    for (let graph = 0; graph < 40; graph++) {
+      const edges = new Set<number>()
+      for (let a = 1; a < 8; a++)
+        for (let b = a + 1; b <= 8; b++) if (draw(random) < graph / 40) edges.add(a * 100 + b)
+      const linked = linkedBy(edges)
+      const found = [...cliques(ids(1, 2, 3, 4, 5, 6, 7, 8), linked)].map((clique) => clique.join())
+      expect(found.toSorted()).toEqual(byForce(8, linked).toSorted())
+    }
+  })
+
+  test("of as many nodes as a set has bits", () => {
+    const all = ids(...Array.from({ length: 32 }, (_, index) => index + 1))
+    expect([...cliques(all, () => true)]).toEqual([all])
+    expect([...cliques(all, () => false)]).toEqual(all.map((id) => [id]))
+    expect([...cliques([], () => true)]).toEqual([[]])
+  })
+})
+
+test("[R6] what a join says is compared part by part", () => {
+  const evidence = {
+    kind: "evidence" as const,
+    round: 3,
+    echoes: [{ node: nodeId(2), round: 1 }],
+    relayed: [],
+  }
+  const told = (): Told => ({
+    hears: [{ node: nodeId(2), incarnation: one }],
+    accuses: ids(3),
+    proposal: ids(1, 2),
+    evidence,
+  })
+  expect(saysTheSame(told(), told())).toBe(true)
+  const others: readonly Partial<Told>[] = [
+    { hears: [] },
+    { hears: [{ node: nodeId(2), incarnation: incarnation(2) }] },
+    { accuses: [] },
+    { proposal: ids(1, 3) },
+    { evidence: undefined },
+    { evidence: { ...evidence, round: 4 } },
+    { evidence: { ...evidence, echoes: [{ node: nodeId(2), round: 2 }] } },
+    { evidence: { ...evidence, relayed: [{ by: nodeId(2), of: nodeId(3) }] } },
+  ]
+  for (const other of others) expect(saysTheSame({ ...told(), ...other }, told())).toBe(false)
+  expect(saysTheSame({ ...told(), evidence: undefined }, { ...told(), evidence: undefined })).toBe(true)
 })
 
 describe("[R6] accusations", () => {

@@ -1,0 +1,146 @@
+/** SPEC R5, R6: at a large site joins heard close together are looked at together, and who joins is not probed besides. */
+import { describe, expect, test } from "vitest"
+import { onJoin } from "../../../node-agent/core/membership.ts"
+import { nextDeadline, step } from "../../../node-agent/core/node.ts"
+import { nextPeerWork, tickPeers } from "../../../node-agent/core/peers.ts"
+import type { Gather, NodeState } from "../../../node-agent/core/state.ts"
+import type { JoinFrame } from "../../../protocol/frame.ts"
+import { incarnation, type NodeId, nodeId } from "../../../protocol/units.ts"
+import { oneSite } from "../../support/config-builder.ts"
+import { configOf } from "../../support/layouts.ts"
+import { at, nodeInView, turnAt } from "./node-builder.ts"
+
+const start = incarnation(1)
+const numbers = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index + 1)
+
+/** Node 1 in a ring with all others, all of them heard at 2000. */
+function nodeOf(count: number): NodeState {
+  const node = nodeInView(configOf("1x3", oneSite(count)), numbers(count))
+  for (const links of node.links.peers.values()) Object.assign(links, { heard: at(2000), incarnation: start })
+  return node
+}
+
+/** What a node says that hears everybody and proposes `proposal`. */
+function joinOf(count: number, proposal: readonly number[] = []): JoinFrame {
+  const hears = numbers(count).map((id) => ({ node: nodeId(id), incarnation: start }))
+  return {
+    ...{ kind: "join", sequence: 7, hears, accuses: [], proposal: proposal.map(nodeId), owner: false },
+    configuration: undefined,
+  }
+}
+
+function hear(node: NodeState, from: number, join: JoinFrame, now: number): Gather {
+  onJoin(turnAt(node, now), nodeId(from), start, join)
+  return gatherOf(node)
+}
+
+function gatherOf(node: NodeState): Gather {
+  if (node.membership.kind !== "gather") throw new Error(`it is ${node.membership.kind}`)
+  return node.membership
+}
+
+const proposed = (node: NodeState): readonly NodeId[] | undefined => gatherOf(node).told?.proposal
+
+describe("[R6] thirty nodes", () => {
+  const count = 30
+  const pace = count - 1
+
+  test("the first join is looked at, the next ones together, a pace later", () => {
+    const node = nodeOf(count)
+    expect(hear(node, 2, joinOf(count), 2000)).toMatchObject({ lookedAt: 2000, lookAt: undefined })
+    for (const from of numbers(20).slice(2))
+      expect(hear(node, from, joinOf(count), 2000 + from / 10)).toMatchObject({
+        lookedAt: 2000,
+        lookAt: 2000 + pace,
+      })
+    expect(proposed(node)).toEqual([1, 2])
+    expect(nextDeadline(node)).toBeLessThanOrEqual(2000 + pace)
+    step(node, { kind: "deadline-reached" }, at(2000 + pace))
+    expect(proposed(node)).toEqual(numbers(20))
+    expect(gatherOf(node)).toMatchObject({ lookedAt: 2000 + pace, lookAt: undefined })
+  })
+
+  test("a join that comes later than a pace is looked at when it comes", () => {
+    const node = nodeOf(count)
+    hear(node, 2, joinOf(count), 2000)
+    hear(node, 3, joinOf(count), 2000 + pace)
+    expect(proposed(node)).toEqual([1, 2, 3])
+  })
+
+  test("the last one waited for is looked at when it comes; a repeat of it is not", () => {
+    const node = nodeOf(count)
+    for (const from of numbers(count - 1).slice(1)) hear(node, from, joinOf(count), 2000)
+    expect(proposed(node)).toEqual([1, 2])
+    hear(node, count, joinOf(count), 2003)
+    expect(proposed(node)).toEqual(numbers(count))
+    expect(hear(node, count, joinOf(count), 2004)).toMatchObject({ lookedAt: 2003, lookAt: 2003 + pace })
+  })
+
+  test("[R7] a ring that all agree on is formed when the last word comes", () => {
+    const node = nodeOf(count)
+    for (const from of numbers(count).slice(1)) hear(node, from, joinOf(count), 2000)
+    const whole = joinOf(count, numbers(count))
+    for (const from of numbers(count - 1).slice(1)) hear(node, from, whole, 2001)
+    expect(node.membership.kind).toBe("gather")
+    onJoin(turnAt(node, 2002), nodeId(count), start, whole)
+    expect(node.membership.kind).toBe("commit")
+  })
+
+  test("[R7] when the waiting is over is looked at once, not with each datagram from then on", () => {
+    const node = nodeOf(count)
+    hear(node, 2, joinOf(count), 2000)
+    const { waitUntil } = gatherOf(node)
+    step(node, { kind: "deadline-reached" }, waitUntil)
+    expect(gatherOf(node).lookedAt).toBe(waitUntil)
+    step(node, { kind: "deadline-reached" }, at(waitUntil + 1))
+    expect(gatherOf(node).lookedAt).toBe(waitUntil)
+  })
+
+  test("joins are repeated each 145 ms, and kept for four repeats", () => {
+    const node = nodeOf(count)
+    expect(hear(node, 2, joinOf(count), 2000).nextJoin).toBe(2145)
+    hear(node, 3, joinOf(count), 2000 + 580)
+    expect(gatherOf(node).joins.size).toBe(2)
+    step(node, { kind: "deadline-reached" }, at(2000 + 580 + 145))
+    expect([...gatherOf(node).joins.keys()]).toEqual([3])
+  })
+
+  test("[R5] who has joined is not probed; the others are, each at most every 580 ms", () => {
+    const node = nodeOf(count)
+    hear(node, 2, joinOf(count), 2000)
+    tickPeers(turnAt(node, 2000))
+    expect(node.peers.get(nodeId(2))).toMatchObject({ probe: 0, nextProbe: 2580 })
+    expect(node.peers.get(nodeId(3))).toMatchObject({ probe: 1, nextProbe: 2580 })
+    expect(nextPeerWork(node)).toBeGreaterThan(2000)
+  })
+})
+
+describe("[R6] eight nodes", () => {
+  const count = 8
+
+  test("each join is looked at when it comes, and repeated with retransmit", () => {
+    const node = nodeOf(count)
+    for (const from of numbers(count - 1).slice(1)) {
+      expect(hear(node, from, joinOf(count), 2000 + from)).toMatchObject({
+        lookedAt: 2000 + from,
+        lookAt: undefined,
+      })
+      expect(proposed(node)).toEqual(numbers(from))
+    }
+    expect(gatherOf(node).nextJoin).toBe(2000 + count - 1 + node.config.timings.retransmit)
+  })
+
+  test("[R5] who has joined is probed like the others", () => {
+    const node = nodeOf(count)
+    hear(node, 2, joinOf(count), 2000)
+    tickPeers(turnAt(node, 2000))
+    expect(node.peers.get(nodeId(2))).toMatchObject({ probe: 1, nextProbe: 2200 })
+  })
+})
+
+test("[R5] in a ring of 28 of thirty the two others are probed as at a small site", () => {
+  const node = nodeInView(configOf("1x3", oneSite(30)), numbers(28))
+  tickPeers(turnAt(node, 2000))
+  expect(node.peers.get(nodeId(29))).toMatchObject({ probe: 1, nextProbe: 2200 })
+  expect(node.peers.get(nodeId(28))).toMatchObject({ probe: 0 })
+})
