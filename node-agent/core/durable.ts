@@ -2,7 +2,7 @@
  * What must survive a restart, as one small record. The host writes it whole, atomically, off its loop, and says
  * `persisted`; nothing in it is spoken before (SPEC D1). A missing or torn file is amnesia (SPEC M9).
  */
-import type { LeaseTag } from "../../protocol/lease.ts"
+import type { NamedTag } from "../../protocol/summaries.ts"
 import type { Epoch, Incarnation, Millis, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
 
 export interface DurablePledge {
@@ -27,7 +27,7 @@ export interface DurableTicket {
 export interface PinnedWitness {
   /** The object's incarnation id; another one is quarantined until an operator says so (SPEC W6). */
   readonly incarnation: string
-  readonly highest: readonly ({ readonly name: string } & LeaseTag)[]
+  readonly highest: readonly NamedTag[]
 }
 
 export interface DurableConfiguration {

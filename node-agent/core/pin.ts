@@ -3,7 +3,7 @@
  * or the same one set back, is quarantined: its answers count for nothing until an operator accepts it.
  */
 import { isOlderTag, type LeaseSummary, sameHolder, sameTag } from "../../protocol/lease.ts"
-import type { Reply } from "../../protocol/summaries.ts"
+import type { NamedTag, Reply } from "../../protocol/summaries.ts"
 import { after, type Millis, millis, stretched } from "../../protocol/units.ts"
 import { order } from "./ring.ts"
 import type { NodeState } from "./state.ts"
@@ -94,6 +94,14 @@ export function adoptStranger(turn: Turn, witness: string, wait: Millis): void {
 /** A node that has no pin, or lost it with its record, gets it from a member that has one. */
 export function adoptPin(turn: Turn, told: string | null | undefined): void {
   if (turn.node.witness.pin === undefined && typeof told === "string") pinTo(turn, told)
+}
+
+/** What the object must know of at least: tags seen since this start, and epochs stored before it. */
+export function highestSeen(node: NodeState): readonly NamedTag[] {
+  const { watches } = node.witness
+  const seen = [...watches].map(([name, { epoch, seq }]) => ({ name, epoch, seq }))
+  const stored = node.durable.state.witness?.highest ?? []
+  return [...seen, ...stored.filter(({ name }) => !watches.has(name))]
 }
 
 /** The highest epochs seen are kept, so that a restart does not forget them; renewals need no write. */

@@ -22,7 +22,7 @@ import { claimedConfiguration, isRegistered } from "./configuration.ts"
 import { onRegistered } from "./configuration-spread.ts"
 import { nextMandateWork, wantsToClaim, witnessInReach } from "./mandate.ts"
 import { noteStoredMemo, type Plan } from "./memo.ts"
-import { believed, storeEpochs } from "./pin.ts"
+import { believed, highestSeen, storeEpochs } from "./pin.ts"
 import { updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
@@ -158,7 +158,7 @@ function summaryOf(
       }),
     },
     events,
-    highest: [...node.witness.watches].map(([name, watch]) => ({ name, epoch: watch.epoch, seq: watch.seq })),
+    highest: highestSeen(node),
     claims,
     registration: registrationDue(node, view),
   }
