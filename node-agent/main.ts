@@ -13,6 +13,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import("./cli/status.ts")).status,
   service: async () => (await import("./cli/service.ts")).service,
   node: async () => (await import("./cli/node.ts")).node,
+  maintenance: async () => (await import("./cli/maintenance.ts")).maintenance,
   ticket: async () => (await import("./cli/ticket.ts")).ticket,
   guard: async () => (await import("./cli/guard.ts")).guard,
   fence: async () => (await import("./cli/fence.ts")).fence,

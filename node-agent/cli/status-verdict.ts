@@ -32,7 +32,7 @@ export function judge({ age_ms, status, host }: StatusAnswer): Verdict {
 }
 
 function degradations(status: StatusAnswer["status"]): readonly string[] {
-  const { peers, sites, services, witness, configuration } = status
+  const { peers, sites, services, witness, configuration, maintenance } = status
   const witnessIsFine = witness.state === "ok" || witness.state === "none"
   return [
     ...(configuration.agreed ? [] : ["the nodes' configurations differ"]),
@@ -46,6 +46,10 @@ function degradations(status: StatusAnswer["status"]): readonly string[] {
           .map(({ link }) => `link ${link} to ${peer.name} is down`),
       ),
     ...sites.filter((site) => site.state === "silent").map((site) => `site ${site.name} is silent`),
+    ...(maintenance ? ["the site is in maintenance"] : []),
+    ...services
+      .filter((service) => service.maintenance && !maintenance)
+      .map((service) => `service ${service.name} is in maintenance`),
     ...services
       .filter((service) => ["blocked", "failed"].includes(service.state))
       .map((service) => `service ${service.name} is ${service.state}`),

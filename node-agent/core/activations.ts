@@ -14,6 +14,7 @@ import {
 } from "../../protocol/units.ts"
 import type { FoundService } from "./events.ts"
 import type { Message } from "./messages.ts"
+import { isLeftAlone } from "./ordered.ts"
 import { mandateOf } from "./placement.ts"
 import { hasVoice, needsMandate, serviceUntil } from "./rights.ts"
 import { order } from "./ring.ts"
@@ -77,6 +78,7 @@ export function renewServices(turn: Turn): void {
 function raise(turn: Turn, service: ServiceName, epoch: string, until: Instant): void {
   const { node, now } = turn
   const activation = node.activations.get(service)
+  const isLeft = isLeftAlone(node.ordered, service)
   if (activation?.epoch !== epoch || activation.stopWanted || activation.phase === "failed") return
   if (activation.deadline === undefined || until > activation.deadline)
     updateActivation(node, service, { deadline: until })
@@ -85,7 +87,12 @@ function raise(turn: Turn, service: ServiceName, epoch: string, until: Instant):
     updateActivation(node, service, { written: until })
     turn.effects.push({ kind: "write-lease", service, epoch, deadline: until })
   }
-  if (activation.phase === "stopped" && !activation.failed && inability(node, service) === undefined) {
+  if (
+    activation.phase === "stopped" &&
+    !activation.failed &&
+    !isLeft &&
+    inability(node, service) === undefined
+  ) {
     begin(turn, service, "starting", "")
     const operation = node.activations.get(service)?.operation ?? 0
     turn.effects.push({ kind: "start-service", operation, service, epoch, deadline: until })
@@ -97,7 +104,7 @@ function begin(turn: Turn, service: ServiceName, phase: "starting" | "stopping",
   const { node } = turn
   const operation = node.nextOperation
   node.nextOperation += 1
-  updateActivation(node, service, { phase, operation, reason, retryAt: undefined })
+  updateActivation(node, service, { phase, operation, reason, retryAt: undefined, lost: false })
 }
 
 export function afterAssignment(turn: Turn, message: Message & { readonly kind: "assign" }): void {
@@ -178,8 +185,10 @@ function stop(turn: Turn, service: ServiceName, reason: string): void {
 export function watchActivations(turn: Turn): void {
   const { node, now } = turn
   for (const activation of node.activations.values()) {
-    const { phase, deadline, service, retryAt } = activation
-    if (retryAt !== undefined && retryAt <= now) {
+    const { phase, deadline, service, retryAt, lost } = activation
+    if (lost && phase === "running" && !isLeftAlone(node.ordered, service)) {
+      onServiceFailed(turn, service, "found not running in maintenance")
+    } else if (retryAt !== undefined && retryAt <= now) {
       updateActivation(node, service, { retryAt: undefined, phase: "unknown" })
       stop(turn, service, activation.reason)
     } else if (
@@ -233,6 +242,18 @@ export function onServiceStopped(turn: Turn, service: ServiceName, operation: nu
   reconcileActivations(turn)
 }
 
+/** By a monitor. In maintenance nobody acts on it; the monitor says it again as long as it is so (SPEC S17). */
+export function onServiceDied(turn: Turn, service: ServiceName, reason: string): void {
+  if (isLeftAlone(turn.node.ordered, service)) leaveAlone(turn, service, reason)
+  else onServiceFailed(turn, service, reason)
+}
+
+function leaveAlone(turn: Turn, service: ServiceName, reason: string): void {
+  if (turn.node.activations.get(service)?.reason === reason) return
+  updateActivation(turn.node, service, { reason })
+  log(turn, "warn", "service-left-alone", { service, reason })
+}
+
 /** A start that failed or a service that died is stopped, to be sure, and told as failed. */
 export function onServiceFailed(turn: Turn, service: ServiceName, reason: string): void {
   const { node } = turn
@@ -264,10 +285,14 @@ export function onControlConnected(turn: Turn, found: readonly FoundService[]): 
   for (const each of found) {
     const activation = node.activations.get(each.service)
     if (activation === undefined) continue
-    const ours =
-      activation.epoch !== undefined && each.epoch === activation.epoch && activation.stopWanted !== true
+    const held = activation.epoch !== undefined && activation.stopWanted !== true
+    const ours = held && each.epoch === activation.epoch
+    const isLeft = held && activation.phase === "running" && isLeftAlone(node.ordered, each.service)
     if (each.state === "running" && ours) {
       updateActivation(node, each.service, { phase: "running", operation: undefined })
+    } else if (isLeft && (each.state !== "running" || each.epoch === undefined)) {
+      updateActivation(node, each.service, { lost: true })
+      leaveAlone(turn, each.service, each.reason ?? `found ${each.state}`)
     } else if (each.state === "stopped" && activation.phase === "running") {
       onServiceFailed(turn, each.service, "found not running")
     } else if (each.state === "stopped") {

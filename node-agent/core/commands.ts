@@ -8,6 +8,7 @@ import type { CommandResult } from "./effects.ts"
 import type { OperatorCommand, SettingCommand, Vouched } from "./events.ts"
 import { afterMemo, memoNeeded } from "./memo.ts"
 import type { Message } from "./messages.ts"
+import { isLeftAlone } from "./ordered.ts"
 import { acceptStranger } from "./pin.ts"
 import { ringVersion } from "./report.ts"
 import { voiceUntil } from "./rights.ts"
@@ -47,7 +48,15 @@ function orderCommand(turn: Turn, number: number, command: OperatorCommand): voi
 }
 
 function isSetting(command: OperatorCommand): command is SettingCommand {
-  return command.kind === "node-standby" || command.kind === "node-online"
+  switch (command.kind) {
+    case "node-standby":
+    case "node-online":
+    case "maintenance-on":
+    case "maintenance-off":
+      return true
+    default:
+      return false
+  }
 }
 
 /** What some member would not understand is not ordered (SPEC N6). */
@@ -95,8 +104,9 @@ function assignedIncarnation(node: NodeState, id: NodeId): NodeState["incarnatio
 }
 
 function refusalOf(node: NodeState, now: Instant, command: OperatorCommand): string | undefined {
-  if ("service" in command && !node.config.services.some((service) => service.name === command.service)) {
-    return `unknown-service: there is no service ${command.service}`
+  const service = "service" in command ? command.service : undefined
+  if (service !== undefined && !node.config.services.some((each) => each.name === service)) {
+    return `unknown-service: there is no service ${service}`
   }
   if (command.kind === "fence-confirm") {
     if (!node.config.nodes.some((each) => each.id === command.node))
@@ -116,6 +126,11 @@ function refusalOf(node: NodeState, now: Instant, command: OperatorCommand): str
       return "unknown-site: that site may not hold the ticket"
     if (node.tickets.get(command.ticket)?.gainedAt === undefined)
       return "not-here: this site does not hold the mandate; ask the one that does"
+    const maintained = node.config.services.find(
+      ({ name, ticket: of }) => of === command.ticket && isLeftAlone(node.ordered, name),
+    )
+    if (maintained !== undefined)
+      return `in-maintenance: ${maintained.name} is in maintenance: it is not moved`
   }
   if (node.operator.requests.length >= requestsMax) return "busy: too many commands are waiting"
   const until = voiceUntil(node)
@@ -155,8 +170,12 @@ export function afterCommandDelivered(
 
 /** Delivered and, where needed, recorded: it is not lost by any fault that leaves a quorum. */
 export function acknowledge(turn: Turn, number: number): void {
-  const kind = turn.node.operator.requests.find((each) => each.number === number)?.command.kind
-  settle(turn, number, { kind: "done", message: `${kind} is ordered` })
+  const { node } = turn
+  const command = node.operator.requests.find((each) => each.number === number)?.command
+  if (command === undefined) return
+  const isLater = !isSetting(command) && "service" in command && isLeftAlone(node.ordered, command.service)
+  const when = isLater ? "; it takes effect when maintenance is over" : ""
+  settle(turn, number, { kind: "done", message: `${command.kind} is ordered${when}` })
 }
 
 function settle(turn: Turn, number: number, result: CommandResult): void {

@@ -44,7 +44,9 @@ export type OperatorCommand =
 /** Settings that agents of version 1 do not know; ordered as messages of a kind of their own (SPEC N6). */
 export type SettingCommand =
   /** To a node of the own site: it runs no service from here on, or may again (SPEC S16). */
-  { readonly kind: "node-standby" | "node-online"; readonly node: NodeId }
+  | { readonly kind: "node-standby" | "node-online"; readonly node: NodeId }
+  /** Nothing is started, stopped or moved (SPEC S17); without a service: none of this site's. */
+  | { readonly kind: "maintenance-on" | "maintenance-off"; readonly service: ServiceName | undefined }
 
 /** What a confirmation vouches for: starts up to this one, and takeovers at these mandate epochs. */
 export interface Vouched {

@@ -75,6 +75,8 @@ export function wantsToClaim(turn: Turn, state: TicketState): boolean {
   const { node, now } = turn
   if (moveOf(node, state.ticket) !== undefined) return false
   if (hasMandate(node, state, now)) return true
+  // In maintenance it starts nothing: the mandate is for others (SPEC S17).
+  if (node.ordered.maintenance === true) return false
   // A site that forgot its own votes forgot epochs too: by the end of its amnesia it has heard the others'.
   if (!mayPledge(node, now)) return false
   const bound = boundTo(state, now)

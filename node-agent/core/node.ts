@@ -10,6 +10,7 @@ import {
   nextActivationWork,
   onControlConnected,
   onGateChanged,
+  onServiceDied,
   onServiceFailed,
   onServiceStarted,
   onServiceStopped,
@@ -92,8 +93,9 @@ function handle(turn: Turn, event: NodeEvent): void {
     case "service-started":
       return onServiceStarted(turn, event.service, event.operation)
     case "service-start-failed":
-    case "service-died":
       return onServiceFailed(turn, event.service, event.reason)
+    case "service-died":
+      return onServiceDied(turn, event.service, event.reason)
     case "service-stopped":
       return onServiceStopped(turn, event.service, event.operation)
     case "service-stop-failed":

@@ -34,12 +34,20 @@ export function initialState(config: ClusterConfig): OrderedState {
       doubt: false,
       unstopped: [],
       provenAt: epoch(0),
+      maintenance: undefined,
     })),
     moves: [],
     confirmations: [],
     commands: [],
     standby: undefined,
+    maintenance: undefined,
   }
+}
+
+/** In maintenance, by itself or with all of the site (SPEC S17): nothing is started, stopped or moved. */
+export function isLeftAlone(state: OrderedState, service: ServiceName): boolean {
+  const record = state.services.find((each) => each.service === service)
+  return state.maintenance === true || record?.maintenance === true
 }
 
 /** The state after one more message. `number` always moves on, `changed` only if anything else did. */
@@ -204,6 +212,13 @@ function obey(state: OrderedState, command: OperatorCommand): OrderedState {
     case "node-online": {
       const others = standbyBut(state, command.node)
       return { ...state, standby: others.length === 0 ? undefined : others }
+    }
+    case "maintenance-on":
+    case "maintenance-off": {
+      const maintenance = command.kind === "maintenance-on" ? true : undefined
+      return command.service === undefined
+        ? { ...state, maintenance }
+        : withService(state, command.service, (record) => ({ ...record, maintenance }))
     }
     case "witness-accept":
     case "configure":

@@ -17,10 +17,11 @@ import {
 } from "../../protocol/units.ts"
 import { resetSurelyAfter } from "../../protocol/watchdog.ts"
 import { isUnable } from "./activations.ts"
-import { isAble, noNodeAble, targetOf } from "./candidates.ts"
+import { type Candidacy, isAble, noNodeAble, targetOf } from "./candidates.ts"
 import { moveOf } from "./mandate.ts"
+import { isLeftAlone } from "./ordered.ts"
 import { hasMandate, needsMandate } from "./rights.ts"
-import type { NodeState, ServiceRecord, TicketState, View } from "./state.ts"
+import type { Assignment, NodeState, TicketState, View } from "./state.ts"
 
 export type Placement =
   | { readonly kind: "assign"; readonly node: NodeId }
@@ -37,47 +38,48 @@ export function placementOf(node: NodeState, service: ServiceConfig, now: Instan
   const { view } = node
   if (record === undefined || ticket === undefined || view === undefined) return hold("unknown")
   if (!configurationAgrees(node, view)) return hold("configuration-mismatch")
+  const isLeft = isLeftAlone(node.ordered, service.name)
   const { assignment } = record
   const owner = assignment?.owner
   const present =
     assignment !== undefined && view.incarnations.get(assignment.owner) === assignment.incarnation
   if (assignment !== undefined && owner !== undefined && present) {
     if (assignment.revoked) return hold(`stopping on node ${owner}`)
-    const reason = reasonToRevoke(node, service, record, ticket, view)
-    return reason === undefined ? hold("assigned") : { kind: "revoke", epoch: assignment.epoch, reason }
+    const over = reasonOver(node, { service, record, ticket, view }, assignment)
+    const reason = over ?? (isLeft ? undefined : reasonToRevoke(node, { service, record, view }, assignment))
+    if (reason === undefined) return hold(isLeft ? inMaintenance : "assigned")
+    return { kind: "revoke", epoch: assignment.epoch, reason }
   }
+  if (isLeft) return hold(inMaintenance)
   return takeover(node, { service, record, ticket, view, now })
 }
 
-function reasonToRevoke(
+const inMaintenance = "in maintenance"
+
+/** What ends an assignment in maintenance, too: its right is gone, or about to be by what was ordered before. */
+function reasonOver(
   node: NodeState,
-  service: ServiceConfig,
-  record: ServiceRecord,
-  ticket: TicketState,
-  view: View,
+  { ticket, view }: Omit<Situation, "now">,
+  { owner, epoch }: Assignment,
 ): string | undefined {
-  const { assignment, preferred } = record
-  if (assignment === undefined) return undefined
-  if (record.wanted === "stopped") return "stop-ordered"
   if (moveOf(node, ticket.ticket) !== undefined) return "ticket-moves"
-  if (needsMandate(node, ticket.ticket) && mandateOf(assignment.epoch) !== ticket.epoch)
-    return "mandate-changed"
-  if (view.departing.includes(assignment.owner)) return "owner-departs"
-  if (node.ordered.standby?.includes(assignment.owner)) return "owner-standby"
-  const owner = view.phases.get(assignment.owner)?.get(service.name)
-  if (owner?.phase === "stopped" && isUnable(owner.reason)) return "owner-cannot-start"
-  const better =
-    preferred !== undefined &&
-    preferred !== assignment.owner &&
-    isAble(node, { service, record, view }, preferred)
+  if (needsMandate(node, ticket.ticket) && mandateOf(epoch) !== ticket.epoch) return "mandate-changed"
+  return view.departing.includes(owner) ? "owner-departs" : undefined
+}
+
+function reasonToRevoke(node: NodeState, candidacy: Candidacy, { owner }: Assignment): string | undefined {
+  const { service, record, view } = candidacy
+  if (record.wanted === "stopped") return "stop-ordered"
+  if (node.ordered.standby?.includes(owner)) return "owner-standby"
+  const told = view.phases.get(owner)?.get(service.name)
+  if (told?.phase === "stopped" && isUnable(told.reason)) return "owner-cannot-start"
+  const { preferred } = record
+  const better = preferred !== undefined && preferred !== owner && isAble(node, candidacy, preferred)
   return better ? "move-ordered" : undefined
 }
 
-interface Situation {
-  readonly service: ServiceConfig
-  readonly record: ServiceRecord
+interface Situation extends Candidacy {
   readonly ticket: TicketState
-  readonly view: View
   readonly now: Instant
 }
 

@@ -150,6 +150,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
           written: undefined,
           reason: "",
           failed: false,
+          lost: false,
           stopWanted: false,
           retryAt: undefined,
           ended: undefined,

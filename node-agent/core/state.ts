@@ -322,6 +322,8 @@ export interface OrderedState {
   }[]
   /** Nodes that an operator wants to run no service; undefined: none. Version 1 does not say. */
   readonly standby: readonly NodeId[] | undefined
+  /** An operator wants nothing done to any service of the site. Version 1 does not say. */
+  readonly maintenance: boolean | undefined
 }
 
 export interface ServiceRecord {
@@ -339,6 +341,8 @@ export interface ServiceRecord {
   readonly unstopped: readonly NodeId[]
   /** Mandate epoch of the last assignment: it was made on proof that no earlier owner acts. */
   readonly provenAt: Epoch
+  /** An operator wants nothing done to it. Version 1 does not say. */
+  readonly maintenance: boolean | undefined
 }
 
 export interface Assignment {
@@ -410,6 +414,8 @@ export interface Activation {
   readonly reason: string
   /** It failed; cleared once the others have been told. */
   readonly failed: boolean
+  /** Found not running while it was left alone (SPEC S17): that has failed once maintenance is over. */
+  readonly lost: boolean
   /** It is to be stopped as soon as somebody is there to do it. */
   readonly stopWanted: boolean
   readonly retryAt: Instant | undefined

@@ -11,6 +11,7 @@ import {
 } from "../../protocol/units.ts"
 import { isPersonNeeded } from "./fencing.ts"
 import { type LinkStatus, linksStatus } from "./link-status.ts"
+import { isLeftAlone } from "./ordered.ts"
 import { probeInterval } from "./peers.ts"
 import { configurationAgrees, type Placement, placementOf } from "./placement.ts"
 import { hasMandate, hasVoice, mandateUntil, needsMandate, voiceUntil } from "./rights.ts"
@@ -81,10 +82,14 @@ export interface NodeStatus {
   }[]
   /** 0: its own loop is punctual; so many more silences before it accuses anybody. */
   readonly local_health: number
+  /** Nothing is started, stopped or moved at this site. */
+  readonly maintenance: boolean
   readonly services: readonly {
     readonly name: string
     readonly ticket: string
     readonly mode: "automatic" | "manual"
+    /** By itself or with all of the site. */
+    readonly maintenance: boolean
     readonly state: string
     readonly owner: string | undefined
     readonly epoch: string | undefined
@@ -128,6 +133,7 @@ export function statusOf(node: NodeState, now: Instant): NodeStatus {
     rights: rightsStatus(node, now),
     witness: witnessStatus(node, now),
     peers: [...node.peers.values()].map((peer) => peerStatus(node, peer, now)),
+    maintenance: node.ordered.maintenance === true,
     services: node.ordered.services.map((record) => serviceStatus(node, record, now)),
     sites: config.sites.map((site) => siteStatus(node, site.name, now)),
     local_health: node.localHealth,
@@ -256,6 +262,7 @@ function serviceStatus(node: NodeState, record: ServiceRecord, now: Instant): No
     name: record.service,
     ticket: service?.ticket ?? "",
     mode: record.mode,
+    maintenance: isLeftAlone(node.ordered, record.service),
     state,
     owner: assignment === undefined ? undefined : nameOf(node, assignment.owner),
     epoch: assignment?.epoch,

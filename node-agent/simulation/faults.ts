@@ -57,7 +57,7 @@ export const allFaults = [
   [2, "service-hangs"],
 ] as const
 
-const settings = ["node-standby", "node-online"] as const
+const settings = ["node-standby", "node-online", "maintenance-on", "maintenance-off"] as const
 
 export type FaultKind = (typeof allFaults)[number][1]
 

@@ -161,7 +161,9 @@ function recover(world: World, faults: Faults, bound: number): Pick<RunResult, "
       if (host.node === undefined) world.start(id)
       world.command(id, { kind: "witness-accept" })
       world.command(id, { kind: "node-online", node: host.id })
+      world.command(id, { kind: "maintenance-off", service: undefined })
       for (const service of wanted) {
+        world.command(id, { kind: "maintenance-off", service })
         world.command(id, { kind: "service-start", service })
         world.command(id, { kind: "service-cleanup", service })
       }

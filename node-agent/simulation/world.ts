@@ -31,6 +31,9 @@ export type { WorldOptions } from "./options.ts"
 export { compareEpochs } from "./oracle.ts"
 export type { Answer, LogLine } from "./told.ts"
 
+/** How often the monitor of a service looks. */
+const monitorInterval = 1000
+
 export class World {
   readonly config: ClusterConfig
   readonly hosts = new Map<NodeId, Host>()
@@ -290,8 +293,15 @@ export class World {
   die(id: number, service: string): void {
     const host = this.host(id)
     const name = serviceName(service)
-    if (!host.running.delete(name) || !host.control) return
-    this.event(host.id, { kind: "service-died", service: name, reason: "not running" })
+    if (!host.running.delete(name)) return
+    // A monitor looks again and again.
+    const tell = () => {
+      if (!host.control || host.running.has(name) || host.node?.activations.get(name)?.phase !== "running")
+        return
+      this.event(host.id, { kind: "service-died", service: name, reason: "not running" })
+      this.#after(host, monitorInterval, tell)
+    }
+    tell()
   }
 
   /** Both directions between two nodes, two sites, or a site and `@witness`. */

@@ -338,6 +338,9 @@ function commandOf(words: readonly string[]): OperatorCommand {
     case "node-standby":
     case "node-online":
       return { kind, node: target }
+    case "maintenance-on":
+    case "maintenance-off":
+      return { kind, service: what === "" ? undefined : serviceName(what) }
     case "witness-accept":
       return { kind }
     default:

@@ -141,17 +141,17 @@ export function parseCommand(text: string): OperatorCommand | undefined {
     return undefined
   }
   if (typeof value !== "object" || value === null || !("kind" in value)) return undefined
-  const service = "service" in value && isName(value.service) ? value.service : undefined
+  const service = "service" in value && isName(value.service) ? serviceName(value.service) : undefined
   switch (value.kind) {
     case "service-start":
     case "service-stop":
     case "service-automatic":
     case "service-manual":
     case "service-cleanup":
-      return service === undefined ? undefined : { kind: value.kind, service: serviceName(service) }
+      return service === undefined ? undefined : { kind: value.kind, service }
     case "service-move":
       return service !== undefined && "to" in value && isNodeNumber(value.to)
-        ? { kind: "service-move", service: serviceName(service), to: nodeId(value.to) }
+        ? { kind: "service-move", service, to: nodeId(value.to) }
         : undefined
     case "ticket-move":
       return "ticket" in value && isName(value.ticket) && "to" in value && isName(value.to)
@@ -166,6 +166,9 @@ export function parseCommand(text: string): OperatorCommand | undefined {
       return "node" in value && isNodeNumber(value.node)
         ? { kind: value.kind, node: nodeId(value.node) }
         : undefined
+    case "maintenance-on":
+    case "maintenance-off":
+      return "service" in value && service === undefined ? undefined : { kind: value.kind, service }
     case "configure":
       return "document" in value && isName(value.document)
         ? { kind: "configure", document: value.document }

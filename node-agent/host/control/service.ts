@@ -212,11 +212,9 @@ export class ServiceRunner {
     const finding = await look.finding
     // A look that was taken back says nothing.
     if (!this.#looks.delete(look)) return
-    if (finding.kind === "running") {
-      this.#lookLater(resource)
-      return
-    }
-    this.#unwatch()
+    // What was found is said again until it is stopped: nobody may have acted on it.
+    this.#lookLater(resource)
+    if (finding.kind === "running") return
     const reason = finding.kind === "stopped" ? "not running" : finding.reason
     this.#options.emit({
       kind: "service-died",

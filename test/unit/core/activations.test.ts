@@ -241,3 +241,60 @@ describe("the process that runs services", () => {
     expect(told(node).at(-1)).toMatchObject({ phase: "stopped", epoch: E, failed: true })
   })
 })
+
+describe("left alone", () => {
+  const leave = (node: NodeState, maintenance: true | undefined) => {
+    node.ordered = { ...node.ordered, maintenance }
+  }
+  const died: NodeEvent = { kind: "service-died", service: ledger, reason: "daemon: not running" }
+
+  test("[S17] what a monitor finds has no consequence, however often, until maintenance is over", () => {
+    const node = running()
+    leave(node, true)
+    for (const now of [1030, 1040]) {
+      expect(kinds(tell(node, now, died))).toEqual([])
+      expect(activation(node)).toMatchObject({ phase: "running", failed: false })
+    }
+    leave(node, undefined)
+    expect(kinds(tell(node, 1050, died))).toEqual(["lease none", "stop-service"])
+  })
+
+  test("[S17] a right that lapsed ends the service as always", () => {
+    const node = running()
+    leave(node, true)
+    node.ring = undefined
+    expect(kinds(tick(node, 1799))).toEqual([])
+    expect(kinds(tick(node, 1800))).toEqual(["lease none", "stop-service"])
+  })
+
+  test("[S17] what is assigned and has not begun begins when maintenance is over", () => {
+    const node = assigned()
+    leave(node, true)
+    expect(kinds(tick(node, 1020))).not.toContain("start-service")
+    leave(node, undefined)
+    expect(kinds(tick(node, 1030))).toContain("start-service")
+  })
+
+  test.each([found("stopped"), found("unknown"), found("running")])(
+    "[S17] a new control process that finds it $state changes nothing; afterwards it has failed",
+    (what) => {
+      const node = running()
+      leave(node, true)
+      tell(node, 1040, { kind: "control-lost" })
+      expect(kinds(tell(node, 1050, { kind: "control-connected", found: [what] }))).toEqual([])
+      expect(activation(node)).toMatchObject({ phase: "running", epoch: E, lost: true })
+      leave(node, undefined)
+      expect(kinds(tick(node, 1060))).toEqual(["lease none", "stop-service"])
+      expect(activation(node)).toMatchObject({ phase: "stopping", failed: true, lost: false })
+    },
+  )
+
+  test("[S17] a new control process that finds it running, as it left it, goes on", () => {
+    const node = running()
+    leave(node, true)
+    tell(node, 1040, { kind: "control-lost" })
+    expect(kinds(tell(node, 1050, { kind: "control-connected", found: [found("running", E)] }))).toEqual([])
+    leave(node, undefined)
+    expect(kinds(tick(node, 1060))).toEqual([])
+  })
+})

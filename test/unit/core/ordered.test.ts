@@ -6,6 +6,7 @@ import {
   applyOrdered,
   compareNumbers,
   initialState,
+  isLeftAlone,
   type Ordering,
 } from "../../../node-agent/core/ordered.ts"
 import type { OrderedState } from "../../../node-agent/core/state.ts"
@@ -158,6 +159,24 @@ describe("commands", () => {
     expect(play(...two, [1, inStandby("node-online", 1)]).standby).toEqual([2])
     const back = play(...two, [1, inStandby("node-online", 1)], [1, inStandby("node-online", 2)])
     expect(back.standby).toBeUndefined()
+  })
+
+  test("[S17] maintenance of the site and of a service stand beside each other", () => {
+    const maintenance = (
+      number: number,
+      kind: "maintenance-on" | "maintenance-off",
+      service?: typeof ledger,
+    ) => [1, setting(number, { kind, service })] as const
+    const both = [maintenance(1, "maintenance-on"), maintenance(2, "maintenance-on", ledger)] as const
+    const left = (state: OrderedState) => state.services.map(({ service }) => isLeftAlone(state, service))
+    expect(left(start)).toEqual([false, false])
+    expect(left(play(both[0]))).toEqual([true, true])
+    expect(left(play(...both, maintenance(3, "maintenance-off")))).toEqual([false, true])
+    expect(left(play(...both, maintenance(3, "maintenance-off", ledger)))).toEqual([true, true])
+    const over = play(...both, maintenance(3, "maintenance-off"), maintenance(4, "maintenance-off", ledger))
+    expect(JSON.stringify({ ...over, commands: [], number: 0, changed: 0 })).toBe(
+      JSON.stringify({ ...start, commands: [], number: 0, changed: 0 }),
+    )
   })
 
   test("[N6] a state that an agent of version 1 told has no settings", () => {

@@ -93,6 +93,10 @@ const standby =
     node.ordered = { ...node.ordered, standby: members.map(nodeId) }
   }
 
+const maintained = (node: NodeState) => {
+  node.ordered = { ...node.ordered, maintenance: true }
+}
+
 const failures = (...counts: readonly number[]) => ({
   failures: counts.map((count, index) => ({ node: nodeId(index + 1), count })),
 })
@@ -163,6 +167,48 @@ describe("where", () => {
       expected: "blocked 1",
     },
   ])("[S16] $what: $expected", ({ situation, expected }) => expect(placed(situation)).toBe(expected))
+})
+
+describe("in maintenance", () => {
+  const service = { maintenance: true }
+  test.each<{ what: string; situation: Situation; expected: string }>([
+    { what: "nothing is started", situation: { change: maintained }, expected: "hold in maintenance" },
+    {
+      what: "nor a single service that is left alone",
+      situation: { record: service },
+      expected: "hold in maintenance",
+    },
+    {
+      what: "nothing is stopped by order",
+      situation: { change: maintained, record: { ...owned(1), wanted: "stopped" } },
+      expected: "hold in maintenance",
+    },
+    {
+      what: "nothing is moved by order",
+      situation: { change: maintained, record: { ...owned(1), preferred: nodeId(2) } },
+      expected: "hold in maintenance",
+    },
+    {
+      what: "nor by standby",
+      situation: { change: standby(1), record: { ...owned(1), ...service } },
+      expected: "hold in maintenance",
+    },
+    {
+      what: "an owner that died is not replaced, nor turned off",
+      situation: { config: guarded, members: [2, 3], change: maintained, record: owned(1) },
+      expected: "hold in maintenance",
+    },
+    {
+      what: "an owner that leaves takes its right with it",
+      situation: { change: maintained, record: owned(1), view: { departing: [nodeId(1)] } },
+      expected: "revoke owner-departs",
+    },
+    {
+      what: "an assignment under a mandate that is over is ended",
+      situation: { config: sites, change: maintained, ticket: mandate(2), record: owned(1, {}, 1) },
+      expected: "revoke mandate-changed",
+    },
+  ])("[S17] $what: $expected", ({ situation, expected }) => expect(placed(situation)).toBe(expected))
 })
 
 describe("owned in this view", () => {

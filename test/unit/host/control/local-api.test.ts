@@ -12,6 +12,8 @@ describe("an operator's command", () => {
     { kind: "ticket-move", ticket: "main", to: "b" },
     { kind: "node-standby", node: 3 },
     { kind: "node-online", node: 3 },
+    { kind: "maintenance-on" },
+    { kind: "maintenance-off", service: "ledger" },
     { kind: "witness-accept" },
   ])("is read as it is written: $kind", (command) => {
     expect(parseCommand(JSON.stringify({ ...command, more: 1 }))).toEqual(command)
@@ -40,6 +42,7 @@ describe("an operator's command", () => {
     '{"kind":"ticket-move","ticket":"main"}',
     '{"kind":"node-standby","node":"a1"}',
     '{"kind":"node-online"}',
+    '{"kind":"maintenance-on","service":7}',
     '{"kind":"fence-confirm","node":1.5}',
     '{"kind":"fence-confirm","node":65536}',
   ])("that is none is refused: %s", (text) => {
