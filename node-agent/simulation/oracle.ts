@@ -336,6 +336,8 @@ export class Oracle {
     for (const other of this.#hosts.values()) {
       const theirs = other.leases.get(service)
       if (other === host || theirs === undefined || isPassedOver(other, now)) continue
+      // What a guest that stood still was left with, its service uses to the end of its margin.
+      if (theirs.until <= other.exposedUntil) continue
       if (theirs.until + (other.running.has(service) ? margin : 0) <= now) continue
       const until = Math.min(mine.until, theirs.until).toFixed(2)
       this.#violated(

@@ -55,6 +55,10 @@ const named = [
     seed: 2795262636,
     why: "[W6] a witness set back to before its first grant gave a voice again, under the tag of the first",
   },
+  {
+    seed: 2795265517,
+    why: "[Q1] the checker took the margin of a service in a guest that had stood still for a breach",
+  },
 ] as const
 
 test.each(named)("seed $seed: $why", ({ seed }) => {
