@@ -6,13 +6,14 @@ import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, expect, it } from "vitest"
 import { type WallTime, wallTime } from "../../protocol/units.ts"
 import type { Notification } from "../../worker/alerts/notification.ts"
 import { classify, type Receiver, requestFor } from "../../worker/alerts/receivers/receiver.ts"
 import { attempt } from "../../worker/notify.ts"
 import { Child } from "../support/cluster/child.ts"
 import { waitFor } from "../support/cluster/waiting.ts"
+import { describeNeeding } from "../support/needs.ts"
 import { incident, notification } from "../unit/worker/alerts/notification-builder.ts"
 
 const program = "/usr/bin/prometheus-alertmanager"
@@ -52,11 +53,9 @@ class Pager {
   }
 }
 
-it.runIf(process.env.CI === "true")("this test has what it needs", () => {
-  expect(existsSync(program), "prometheus-alertmanager is installed").toBe(true)
-})
+const missing = existsSync(program) ? [] : ["the package prometheus-alertmanager"]
 
-describe.runIf(existsSync(program))("a real Alertmanager", () => {
+describeNeeding(missing, "a real Alertmanager", () => {
   const pager = new Pager()
   const directory = mkdtempSync(join(tmpdir(), "quorumbeat-alertmanager-"))
   let child: Child

@@ -1,12 +1,14 @@
 // A wall clock that is set by two minutes while everything runs (what NTP or a person may do): no right rests on it.
-// Needs libfaketime, which leaves CLOCK_MONOTONIC alone here; skipped where it is not installed.
+// By libfaketime, which leaves CLOCK_MONOTONIC alone here.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { describe, it } from "vitest"
+import { afterAll, it } from "vitest"
 import type { Agent } from "../support/cluster/agent.ts"
 import { waitFor } from "../support/cluster/waiting.ts"
-import { patience, quickSites, useLab } from "./lab.ts"
+import { describeNeeding } from "../support/needs.ts"
+import { removeOrphans } from "../support/orphans.ts"
+import { patience, quickSites, twoByTwo, useLab } from "./lab.ts"
 
 /** By Debian's package `libfaketime`: in a folder named after the machine's architecture. */
 const library = readdirSync("/usr/lib")
@@ -38,13 +40,14 @@ function seesClock(agent: Agent, offset: number): Promise<boolean> {
   )
 }
 
-describe.skipIf(library === undefined)("the wall clock of one node", () => {
+const missing = library === undefined ? ["the package libfaketime"] : []
+
+describeNeeding(missing, "the wall clock of one node", () => {
+  // Hooks run in the reverse order: the agents have ended. The library leaves its memory behind where one was killed.
+  afterAll(() => removeOrphans("faketime_shm_", "sem.faketime_sem_"))
   const lab = useLab({
     name: "clock-step",
-    sites: [
-      { name: "north", nodes: ["n1", "n2"] },
-      { name: "south", nodes: ["s1", "s2"] },
-    ],
+    sites: twoByTwo,
     hasWitness: true,
     timings: quickSites,
     environment: (agent) => {

@@ -1,14 +1,15 @@
 // A full disk under one node's state directory: nothing that must be stored is spoken before it is. Needs a small file
-// system of its own (tmpfs, so root); skipped where that cannot be mounted.
+// system of its own (tmpfs, so root).
 
 import { execFileSync } from "node:child_process"
 import { appendFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterAll, afterEach, describe, expect, it } from "vitest"
+import { afterAll, afterEach, expect, it } from "vitest"
 import type { Agent } from "../support/cluster/agent.ts"
 import { now, waitFor } from "../support/cluster/waiting.ts"
+import { describeNeeding } from "../support/needs.ts"
 import { patience, useLab } from "./lab.ts"
 
 const bytes = 64 * 1024
@@ -51,7 +52,9 @@ function fill(agent: Agent): void {
 /** A node for which the others gathered in vain is held off for up to a minute (SPEC R5). */
 const takenBack = 90_000
 
-describe.skipIf(!canMount())("a full disk under the state directory", () => {
+const missing = canMount() ? [] : ["the right to mount a tmpfs"]
+
+describeNeeding(missing, "a full disk under the state directory", () => {
   const small = "a1"
   const lab = useLab({
     name: "full-disk",

@@ -61,6 +61,12 @@ export const quickSites: Readonly<Record<string, number>> = {
 /** How long lines of a trace may be on their way. */
 const tracePatience = 5_000
 
+/** Two sites of two nodes. */
+export const twoByTwo: readonly SitePlan[] = [
+  { name: "north", nodes: ["n1", "n2"] },
+  { name: "south", nodes: ["s1", "s2"] },
+]
+
 const statusesOf = (agents: readonly Agent[]) => Promise.all(agents.map((agent) => agent.status()))
 
 /** Hooks for the present file. Its tests share the cluster. */

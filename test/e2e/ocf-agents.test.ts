@@ -2,17 +2,17 @@
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync } from "node:fs"
 import { join } from "node:path"
-import { describe, expect, test } from "vitest"
+import { expect, test } from "vitest"
 import { ocfRoot, readOcfMetadata } from "../../node-agent/host/control/resources/ocf-metadata.ts"
 import type { OcfResource } from "../../protocol/cluster.ts"
 import { millis } from "../../protocol/units.ts"
+import { describeNeeding } from "../support/needs.ts"
 import { eventually, inMilliseconds, serviceOf, temporaryDirectory } from "../unit/host/fixtures.ts"
 
 const heartbeat = `${ocfRoot}/resource.d/heartbeat`
-const isInstalled = existsSync(heartbeat)
-if (!isInstalled && process.env.CI !== undefined) throw new Error("resource-agents is not installed")
+const missing = existsSync(heartbeat) ? [] : ["the package resource-agents"]
 
-describe.skipIf(!isInstalled)("an OCF agent", () => {
+describeNeeding(missing, "an OCF agent", () => {
   test("Dummy starts, is found running by the next control process, and stops", async () => {
     const state = join(temporaryDirectory(), "dummy.state")
     const { runner, outcome } = serviceOf(() => [ocf("dummy", "Dummy", { state })])

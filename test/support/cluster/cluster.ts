@@ -4,6 +4,7 @@
  */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { memory, removeOrphans } from "../orphans.ts"
 import { Agent, type AgentSettings } from "./agent.ts"
 import { run } from "./child.ts"
 import { type ClusterSettings, clusterToml } from "./cluster-toml.ts"
@@ -61,8 +62,13 @@ export class Cluster {
       release()
       rmSync(runtimeRoot, { recursive: true, force: true })
     })
-    await cluster.#makeKeys()
-    await Promise.all(layout.nodes.map((node) => cluster.#init(node.name)))
+    try {
+      await cluster.#makeKeys()
+      await Promise.all(layout.nodes.map((node) => cluster.#init(node.name)))
+    } catch (cause) {
+      cluster.#release()
+      throw cause
+    }
     return cluster
   }
 
@@ -165,8 +171,10 @@ export class Cluster {
   }
 }
 
+const runtimeRootPrefix = "quorumbeat-run-"
+
 /** In memory, as /run is on a node. */
 function createRuntimeRoot(directory: string): string {
-  const memory = "/dev/shm"
-  return mkdtempSync(join(existsSync(memory) ? memory : directory, "quorumbeat-run-"))
+  removeOrphans(runtimeRootPrefix)
+  return mkdtempSync(join(existsSync(memory) ? memory : directory, `${runtimeRootPrefix}${process.pid}-`))
 }
