@@ -34,10 +34,10 @@ export function configChange(from: ClusterConfig, to: ClusterConfig): ConfigChan
       ...fixedRefusals(from, to),
       ...nodeRefusals(from, to),
       ...(added.length + removed.length > 1
-        ? [`[G1] ${added.length} nodes added and ${removed.length} removed: one node at a time`]
+        ? [`[LC1] ${added.length} nodes added and ${removed.length} removed: one node at a time`]
         : []),
       ...(sites.length > 1
-        ? [`[G1] the votes of ${sites.join(" and ")} change: those of one site at a time`]
+        ? [`[LC1] the votes of ${sites.join(" and ")} change: those of one site at a time`]
         : []),
       ...sites.flatMap((site) => rivalRefusals(from, to, site)),
     ],
@@ -51,7 +51,7 @@ function nodeOf(config: ClusterConfig, id: NodeId): NodeConfig | undefined {
 function versionRefusals(from: ClusterConfig, to: ClusterConfig): readonly string[] {
   if (to.checksum === from.checksum) return ["nothing differs from the active configuration"]
   if (to.version === from.version + 1) return []
-  return [`[G1] version ${to.version}, expected ${from.version + 1}: one more than the active one`]
+  return [`[LC1] version ${to.version}, expected ${from.version + 1}: one more than the active one`]
 }
 
 /** What differs although it may not, while agents run. */
@@ -71,7 +71,7 @@ function fixedRefusals(from: ClusterConfig, to: ClusterConfig): readonly string[
   ]
   const differing = parts.filter(([, a, b]) => text(a) !== text(b)).map(([what]) => what)
   const able = ableRefusals(from, to)
-  return [...differing.map((what) => `[G2] ${what} may not change while agents run`), ...able]
+  return [...differing.map((what) => `[LC2] ${what} may not change while agents run`), ...able]
 }
 
 /** They may lose the node that is removed. */
@@ -92,7 +92,7 @@ function ableRefusals(from: ClusterConfig, to: ClusterConfig): readonly string[]
     const next = to.services.find(({ name }) => name === service.name)?.nodes ?? []
     const stay = (id: NodeId) => nodeOf(from, id) !== undefined && nodeOf(to, id) !== undefined
     const same = text(service.nodes.filter(stay)) === text(next.filter(stay))
-    return same ? [] : [`[G2] the nodes of service ${service.name} may not change while agents run`]
+    return same ? [] : [`[LC2] the nodes of service ${service.name} may not change while agents run`]
   })
 }
 
@@ -102,7 +102,9 @@ function nodeRefusals(from: ClusterConfig, to: ClusterConfig): readonly string[]
     const next = nodeOf(to, node.id)
     if (next === undefined) return []
     const same = text({ ...node, votes: 0 }) === text({ ...next, votes: 0 })
-    return same ? [] : [`[G2] node ${node.name}: only votes may change; remove it and add it with another id`]
+    return same
+      ? []
+      : [`[LC2] node ${node.name}: only votes may change; remove it and add it with another id`]
   })
 }
 
@@ -122,7 +124,7 @@ function rivalRefusals(from: ClusterConfig, to: ClusterConfig, site: SiteId): re
   const [before, after] = [layoutOf(from, site), layoutOf(to, site)]
   if (before === undefined || after === undefined || !disjointMajorities(before, after)) return []
   return [
-    `[G3] at ${site} two sets of nodes without a common one could each reach a majority, one by the old configuration and one by the new: change fewer votes at a time`,
+    `[LC3] at ${site} two sets of nodes without a common one could each reach a majority, one by the old configuration and one by the new: change fewer votes at a time`,
   ]
 }
 

@@ -194,7 +194,7 @@ export interface JoinFrame {
   readonly configuration?: ConfigurationMark | undefined
 }
 
-/** Names a configuration (SPEC G6). */
+/** Names a configuration (SPEC LC6). */
 export interface ConfigurationMark {
   readonly version: number
   /** The first 8 hex digits of its checksum. */

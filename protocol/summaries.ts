@@ -105,7 +105,7 @@ export interface Summary {
   readonly highest: readonly NamedTag[]
   /** At most one for each lease name: (node, incarnation, counter, name) is a claim's identity. */
   readonly claims: readonly LeaseClaim[]
-  /** A changed configuration that all members of `view` have stored, to be registered (SPEC G4). */
+  /** A changed configuration that all members of `view` have stored, to be registered (SPEC LC4). */
   readonly registration?: Registration | undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * A configuration that a running cluster changed (SPEC G4, W15): registered by the view that changed it, as
+ * A configuration that a running cluster changed (SPEC LC4, W15): registered by the view that changed it, as
  * compare-and-set on the version, so that views that do not know of it are refused from then on (W14). Pure.
  */
 import { voiceLease } from "../protocol/lease.ts"

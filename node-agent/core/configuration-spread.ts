@@ -1,5 +1,5 @@
 /**
- * A configuration that is a fact (SPEC G5, G6): stored, then taken up with all that follows from it, and told to peers that
+ * A configuration that is a fact (SPEC LC5, LC6): stored, then taken up with all that follows from it, and told to peers that
  * do not have it. A node of another version is in no view with this one, so it is told as soon as it asks to join.
  */
 
@@ -197,7 +197,7 @@ export function onConfigurationTold(
 
 /**
  * Without a witness, which orders the versions of all sites, another site's word does not change the votes of this one:
- * only its own ring does (SPEC G6).
+ * only its own ring does (SPEC LC6).
  */
 function takeUpTold(turn: Turn, document: string, sameSite: boolean): void {
   const { node } = turn

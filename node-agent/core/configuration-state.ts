@@ -47,7 +47,7 @@ export interface Obligations {
 export interface Prepared {
   readonly config: ClusterConfig
   readonly document: string
-  /** Voice epoch and sequence of the ring that proposed it: of two proposals the later one counts (SPEC G4). */
+  /** Voice epoch and sequence of the ring that proposed it: of two proposals the later one counts (SPEC LC4). */
   readonly voice: number
   readonly ring: number
 }

@@ -102,7 +102,7 @@ function standingBy(config: ClusterConfig, node: NodeState, members: readonly No
   return known ? viewStanding(config, node.self.site, members) : { kind: "minority" }
 }
 
-/** What is removed is asked for no proof any more: so it must have been proved to run nothing (SPEC G2, S2). */
+/** What is removed is asked for no proof any more: so it must have been proved to run nothing (SPEC LC2, S2). */
 function refusalOfRemoval(node: NodeState, { removed }: ConfigChange, view: View): CommandResult | undefined {
   if (removed === undefined) return undefined
   if (view.members.includes(removed.id))
@@ -254,7 +254,7 @@ export function isRegistered(node: NodeState, { config }: Prepared): boolean {
   return registered?.version === config.version && registered.checksum === config.checksum
 }
 
-/** The version that this node's view claims by: the proposal's as soon as all members have it (SPEC G4). */
+/** The version that this node's view claims by: the proposal's as soon as all members have it (SPEC LC4). */
 export function claimedConfiguration(node: NodeState): {
   readonly version: number
   readonly checksum: string

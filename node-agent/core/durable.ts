@@ -51,7 +51,7 @@ export interface DurableState {
   readonly tickets: readonly DurableTicket[]
   readonly pledges: readonly DurablePledge[]
   readonly witness: PinnedWitness | undefined
-  /** What live changes made of the configuration (SPEC G7); undefined: the node's own file counts. */
+  /** What live changes made of the configuration (SPEC LC7); undefined: the node's own file counts. */
   readonly configuration?: DurableConfiguration | undefined
   /** Made by `quorumbeat init` for a cluster that never ran: the absence of pledges is knowledge, not amnesia. */
   readonly fresh: boolean

@@ -14,9 +14,9 @@ export type Message =
   | Piece<"report">
   /** A piece of the witness's memo, told by the coordinator when it is newer than what the view knows (SPEC VL6). */
   | Piece<"memo">
-  /** A piece of a proposed configuration (SPEC G3). */
+  /** A piece of a proposed configuration (SPEC LC1). */
   | Piece<"configure">
-  /** The proposal is stored by all and registered: it is active (SPEC G5). */
+  /** The proposal is stored by all and registered: it is active (SPEC LC5). */
   | { readonly kind: "activate"; readonly version: number; readonly checksum: string }
   /** This site's vote for a ticket goes to `site` (SPEC M3). `request` names the claim it answers. */
   | {

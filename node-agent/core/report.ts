@@ -63,7 +63,7 @@ export interface Report {
   readonly voiceRing: number
   readonly uplink: "ok" | "failing" | "unknown"
   readonly departing: boolean
-  /** A proposed configuration that it has stored (SPEC G4); a report of version 1 does not say. */
+  /** A proposed configuration that it has stored (SPEC LC4); a report of version 1 does not say. */
   readonly prepared?: Omit<Joint, "holder"> | null | undefined
 }
 

@@ -26,7 +26,7 @@ export type SiteMessage =
       readonly ticket: Ticket
       readonly site: SiteId
       readonly epoch: Epoch
-      /** Checksum of the configuration, once a ring has ordered it: a vote is given under the same one only (SPEC G6). */
+      /** Checksum of the configuration, once a ring has ordered it: a vote is given under the same one only (SPEC LC6). */
       readonly configuration?: string | undefined
     }
   | {
@@ -48,7 +48,7 @@ export type SiteMessage =
       readonly stopped: boolean
       readonly next: SiteId | null
     }
-  /** A piece of a configuration that the receiver does not have (SPEC G6); between nodes of one site as well. */
+  /** A piece of a configuration that the receiver does not have (SPEC LC6); between nodes of one site as well. */
   | {
       readonly kind: "configuration"
       readonly part: number

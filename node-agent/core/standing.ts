@@ -1,4 +1,4 @@
-/** May a view speak for its site: by the configuration, and by a proposal that a member of it has stored (SPEC G4). */
+/** May a view speak for its site: by the configuration, and by a proposal that a member of it has stored (SPEC LC4). */
 import type { NodeId } from "../../protocol/units.ts"
 import { standingIn, type ViewStanding, viewStanding } from "../../protocol/votes.ts"
 import type { Joint } from "./configuration-state.ts"

@@ -42,7 +42,7 @@ export interface NodeOptions {
   /** 16 bytes from a cryptographic generator, drawn at each start. */
   readonly sessionNonce: Uint8Array
   readonly seed: number
-  /** What documents of configurations say (SPEC G1). `config` is the active one of the record, if that has one. */
+  /** What documents of configurations say (SPEC LC1). `config` is the active one of the record, if that has one. */
   readonly readConfiguration?: (document: string) => ClusterConfig | undefined
   /** What this program speaks, unless a test has it speak less. */
   readonly versions?: VersionRange

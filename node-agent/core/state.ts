@@ -39,7 +39,7 @@ import type { WatchdogState } from "./watchdog.ts"
 import type { WitnessState } from "./witness-state.ts"
 
 export interface NodeState {
-  /** Replaced when another one becomes active (SPEC G5), with all that follows from it. */
+  /** Replaced when another one becomes active (SPEC LC5), with all that follows from it. */
   config: ClusterConfig
   self: NodeConfig
   readonly incarnation: Incarnation

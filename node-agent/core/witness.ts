@@ -164,7 +164,7 @@ function summaryOf(
   }
 }
 
-/** A proposal that all members have stored is registered before it is activated (SPEC G4). */
+/** A proposal that all members have stored is registered before it is activated (SPEC LC4). */
 function registrationDue(node: NodeState, view: View): Summary["registration"] {
   const { prepared } = node.configuration
   if (view.proposed === undefined || prepared === undefined || isRegistered(node, prepared)) return undefined

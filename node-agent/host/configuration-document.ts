@@ -1,5 +1,5 @@
 /**
- * A configuration as it travels the ring and stands in the durable record (SPEC G1): the text of the file, comments and all,
+ * A configuration as it travels the ring and stands in the durable record (SPEC LC1): the text of the file, comments and all,
  * and what it says as a plain object, so that nobody has to read TOML to take it up. Deflated, in base64.
  */
 import { readFileSync } from "node:fs"

@@ -1,5 +1,5 @@
 /**
- * `cluster.toml` follows the active configuration (SPEC G7): operators, and the next start of a node that lost its record, read
+ * `cluster.toml` follows the active configuration (SPEC LC7): operators, and the next start of a node that lost its record, read
  * there what the cluster runs. The durable record decides; a file that cannot be written is said and harms nothing.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs"

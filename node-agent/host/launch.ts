@@ -96,7 +96,7 @@ export async function runRealtime(path: string): Promise<string> {
 type LoadedState = Extract<StateLoad, { kind: "ok" | "missing" | "torn" }>
 
 /**
- * Which configuration counts (SPEC G7): once one was changed live, the record's. A file that says more than it is an operator's
+ * Which configuration counts (SPEC LC7): once one was changed live, the record's. A file that says more than it is an operator's
  * intent that no ring has ordered: it is not run by accident.
  */
 function activeConfiguration(

@@ -83,7 +83,7 @@ async function settledAt(version: number, count: number): Promise<void> {
   await waitFor({ what: "a write", limit: patience }, () => lab.ledger.first(from, () => true))
 }
 
-describe("[G1] [G4] [G5] [G6] [G7] a running cluster", () => {
+describe("[LC1] [LC4] [LC5] [LC6] [LC7] a running cluster", () => {
   it("grows from two nodes to four and shrinks back, with kills in the middle", async () => {
     for (const agent of running(2)) lab.start(agent)
     await settledAt(1, 2)

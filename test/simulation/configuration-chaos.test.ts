@@ -15,7 +15,7 @@ const first = Number(process.env.FIRST ?? 1)
 const seeds = Array.from({ length: count }, (_, index) => first + index)
 let activated = 0
 
-describe.each(Object.keys(changingLayouts))("[G4] [I1] [I2] [I3] [I4] [P1] %s", (layout) => {
+describe.each(Object.keys(changingLayouts))("[LC4] [I1] [I2] [I3] [I4] [P1] %s", (layout) => {
   test.each(seeds)("seed %i", (seed) => {
     const plain = changingLayouts[layout] ?? {}
     const changes = new Changes(seed, plain)
@@ -31,6 +31,6 @@ describe.each(Object.keys(changingLayouts))("[G4] [I1] [I2] [I3] [I4] [P1] %s", 
   })
 })
 
-test("[G5] changes came through amid all that", () => {
+test("[LC5] changes came through amid all that", () => {
   expect(activated).toBeGreaterThan(seeds.length)
 })

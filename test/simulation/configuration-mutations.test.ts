@@ -1,4 +1,4 @@
-/** The rules of live changes are needed: with one taken out of the source, an invariant breaks (SPEC G4, W14, W15). */
+/** The rules of live changes are needed: with one taken out of the source, an invariant breaks (SPEC LC4, W14, W15). */
 import { expect, test } from "vitest"
 import type { Patch } from "../../node-agent/build.ts"
 import type * as chaos from "../../node-agent/simulation/chaos.ts"
@@ -41,7 +41,7 @@ function violated({ World }: Pick<typeof worlds, "World">): boolean {
   return false
 }
 
-test("[G4] whoever has stored a proposal counts only views that speak by both configurations", async () => {
+test("[LC4] whoever has stored a proposal counts only views that speak by both configurations", async () => {
   const file = "node-agent/simulation/world.ts"
   expect(violated((await importPatched(file, [])) as typeof worlds)).toBe(false)
   expect(violated((await importPatched(file, [jointRule])) as typeof worlds)).toBe(true)

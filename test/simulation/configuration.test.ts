@@ -28,7 +28,7 @@ function started(plain: Plain, ...ids: readonly number[]): World {
   return world
 }
 
-describe("[G1] [G3] [G4] [G5] nodes join and leave one at a time while the service goes on", () => {
+describe("[LC1] [LC3] [LC4] [LC5] nodes join and leave one at a time while the service goes on", () => {
   test.each([
     ["with a witness", { witness }],
     ["without", {}],
@@ -63,7 +63,7 @@ describe("[G1] [G3] [G4] [G5] nodes join and leave one at a time while the servi
   })
 })
 
-describe("[G4] a change that breaks on its way", () => {
+describe("[LC4] a change that breaks on its way", () => {
   const plain = cluster(3, 2)
 
   test.each(Array.from({ length: 24 }, (_, index) => index * 3))(
@@ -105,7 +105,7 @@ describe("[G4] a change that breaks on its way", () => {
   })
 })
 
-describe("[G6] a node that missed a change", () => {
+describe("[LC6] a node that missed a change", () => {
   test("is in no view before it has it, and is told by its peers", () => {
     const world = started(cluster(3, 1), 1, 2, 3)
     world.kill(3)
@@ -149,7 +149,7 @@ describe("[G6] a node that missed a change", () => {
   })
 })
 
-describe("[G6] sites", () => {
+describe("[LC6] sites", () => {
   const wan = (id: number, site: string) => node(id, site, { wan: `198.51.100.${id}` })
   const two = (version: number, more: readonly Plain[] = []): Plain => {
     const { node: nodes, ...rest } = twoSites()
@@ -187,7 +187,7 @@ describe("[G6] sites", () => {
   })
 })
 
-describe("[G2] [G3] what is refused changes nothing", () => {
+describe("[LC2] [LC3] what is refused changes nothing", () => {
   const refusals: readonly (readonly [string, Plain, string])[] = [
     ["two versions at once", cluster(4, 3), "expected 2"],
     ["two nodes at once", cluster(5, 2), "one node at a time"],
@@ -198,7 +198,7 @@ describe("[G2] [G3] what is refused changes nothing", () => {
     [
       "disjoint majorities",
       { ...cluster(3, 2), node: [...(oneSite(3).node as Plain[]), node(4, "north", { votes: 4 })] },
-      "[G3]",
+      "[LC3]",
     ],
   ]
   test.each(refusals)("%s", (_, plain, why) => {
