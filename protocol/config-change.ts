@@ -129,7 +129,7 @@ function rivalRefusals(from: ClusterConfig, to: ClusterConfig, site: SiteId): re
 }
 
 /** Are there disjoint sets of which one reaches the majority alone by `a`, the other by `b`? For each sum the best rest. */
-export function disjointMajorities(a: VoteLayout, b: VoteLayout): boolean {
+function disjointMajorities(a: VoteLayout, b: VoteLayout): boolean {
   const nodes = new Set([...a.voters, ...b.voters].map(({ node }) => node))
   const votes = ({ voters }: VoteLayout, id: NodeId) => voters.find(({ node }) => node === id)?.votes ?? 0
   let best = new Map<number, number>([[0, 0]])

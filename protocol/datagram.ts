@@ -25,7 +25,7 @@ import { type Incarnation, incarnation, type NodeId, nodeId } from "./units.ts"
 export const headerBytes = 32
 /** AES-GCM's tag, at the end of every sealed body. */
 export const sealTagBytes = 16
-export const clusterTagBytes = 4
+const clusterTagBytes = 4
 
 export interface DatagramHeader {
   readonly kind: "hello" | "sealed"

@@ -133,7 +133,7 @@ function toClaim(
 }
 
 export const severitySchema = v.picklist(["info", "warning", "critical"])
-export const peerStateSchema = v.picklist(["down", "init", "alive"])
+const peerStateSchema = v.picklist(["down", "init", "alive"])
 const reportedEventSchema = v.pipe(
   v.object({
     id: eventIdSchema,

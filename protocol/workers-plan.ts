@@ -10,7 +10,7 @@ import { siteLayout } from "./votes.ts"
 export const freePlan = { rowsWritten: 100_000, requests: 100_000 } as const
 
 /** A month of the paid plan: what the base price includes, and dollars for each million beyond. */
-export const paidPlan = {
+const paidPlan = {
   base: 5,
   workerRequests: { included: 10_000_000, perMillion: 0.3 },
   objectRequests: { included: 1_000_000, perMillion: 0.15 },

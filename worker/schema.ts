@@ -11,7 +11,7 @@ import type { PlacedEvent } from "./alerts/incidents.ts"
 import type { CountedSql, Row } from "./sql.ts"
 
 /** Applied in order, each once, all in one transaction. Never changed after a release: only added to. */
-export const migrations: readonly string[] = [
+const migrations: readonly string[] = [
   `CREATE TABLE record (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, text TEXT NOT NULL);
    CREATE TABLE configuration (id INTEGER PRIMARY KEY CHECK (id = 1), cluster TEXT NOT NULL, text TEXT NOT NULL);
    CREATE TABLE events (
@@ -40,7 +40,7 @@ export const migrations: readonly string[] = [
 ]
 
 /** Events kept: a week of a lively cluster, for trying out rules. The oldest beyond are removed. */
-export const eventsKept = 5_000
+const eventsKept = 5_000
 
 const trimmedEvery = 100
 

@@ -26,11 +26,11 @@ import { isArmed } from "./watchdog.ts"
 /** Share of a ring lease that a deadline must grow by before the lease file is written again. */
 const leaseFileShare = 8
 /** Told with `stopped` by a node that cannot start the service: its process that runs resources is away. */
-export const nobodyToStart = "nobody to start it"
+const nobodyToStart = "nobody to start it"
 /** The same: the service's proof is the gate, and this node has none. */
 export const noGate = "no gate here"
 /** The same: the service's proof is the watchdog, and this node's is not armed. */
-export const noWatchdog = "watchdog not armed"
+const noWatchdog = "watchdog not armed"
 /** A failed stop is tried again. */
 const stopRetry = millis(5000)
 
@@ -46,7 +46,7 @@ function inability(node: NodeState, name: ServiceName): string | undefined {
   return node.control === "absent" ? nobodyToStart : undefined
 }
 
-export function updateActivation(node: NodeState, service: ServiceName, change: Partial<Activation>): void {
+function updateActivation(node: NodeState, service: ServiceName, change: Partial<Activation>): void {
   const activation = node.activations.get(service)
   if (activation !== undefined)
     node.activations = withEntry(node.activations, service, { ...activation, ...change })

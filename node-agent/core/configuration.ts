@@ -29,7 +29,7 @@ import { log, report, type Turn } from "./turn.ts"
 import { beginAct, updateView } from "./view.ts"
 
 /** Of a document: its pieces fit one round of reports, and the post that registers it. */
-export const documentCharsMax = 16_000
+const documentCharsMax = 16_000
 /** An operator is not kept waiting longer: two rotations, two writes and a post are done by then. */
 const patience = millis(15_000)
 

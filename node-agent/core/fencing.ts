@@ -32,7 +32,7 @@ const retryMin = 5_000
 const retryMax = 60_000
 
 /** Is there a device for it, which this node may use? A node does not turn itself off. */
-export function isFenceable(node: NodeState, target: NodeId): boolean {
+function isFenceable(node: NodeState, target: NodeId): boolean {
   const devices = node.config.fences ?? []
   return (
     target !== node.self.id && devices.some((device) => device.nodes.some((each) => each.node === target))

@@ -35,7 +35,7 @@ export function noteWait({ node, now }: Turn, due: Instant): boolean {
   return isLate
 }
 
-export function isLateBy(node: NodeState, due: Instant, now: Instant): boolean {
+function isLateBy(node: NodeState, due: Instant, now: Instant): boolean {
   return elapsed(due, now) > node.config.timings.lateness
 }
 

@@ -98,7 +98,7 @@ const helloNonceBytes = 12
 export const helloDatagramBytes = (body: number): number =>
   headerBytes + helloNonceBytes + body + sealTagBytes
 /** The old key and the new one. */
-export const ringKeysMax = 2
+const ringKeysMax = 2
 /** Peers ever configured while this process lives; changes add one node at a time, by hand. */
 const peersMax = 1024
 

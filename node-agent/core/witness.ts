@@ -296,7 +296,7 @@ function onMandate(turn: Turn, name: string, at: number, until: Instant): void {
 }
 
 /** The witness among the voters of a mandate. */
-export const witnessVoter = "@witness"
+const witnessVoter = "@witness"
 
 function onRefusal(turn: Turn, answer: LeaseAnswer & { kind: "refused" }): void {
   const { node, now } = turn

@@ -68,8 +68,8 @@ const controlPatience = millis(10_000)
 const stopPatience = 30_000
 
 /** Exit statuses of the agent, beside 0. */
-export const exitBroken = 70
-export const exitImpatient = 75
+const exitBroken = 70
+const exitImpatient = 75
 
 const unknownHealth: HealthSample = {
   cpuLoadPercent: 0,

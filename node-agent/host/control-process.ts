@@ -11,7 +11,7 @@ export interface SpawnedControl extends ControlProcess {
   readonly pid: number | undefined
 }
 
-export const controlSubcommand = "control"
+const controlSubcommand = "control"
 export const controlDescriptor = 3
 
 /** Small heap steps instead of large ones: it idles most of the time, and memory is budgeted (110 MB for both). */

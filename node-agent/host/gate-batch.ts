@@ -28,7 +28,7 @@ export interface ClockReading {
  * Given up of every timeout: two jiffies of the slowest kernel (100 a second). A timeout is kept in whole jiffies, the one
  * under way included, and it is the timeout alone that holds when real time is set back.
  */
-export const timeoutMargin = 20
+const timeoutMargin = 20
 
 const families = { inet: 1, arp: 3 } as const
 type Family = keyof typeof families

@@ -49,7 +49,7 @@ export class LaunchFailure extends Error {
   override readonly name = "LaunchFailure"
 }
 
-export const realtimeSubcommand = "realtime"
+const realtimeSubcommand = "realtime"
 
 /**
  * GC helper threads of a FIFO process starve at normal priority and hold it up (measured), so there are none; a small

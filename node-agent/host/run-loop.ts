@@ -38,7 +38,7 @@ export interface RunLoopOptions {
 }
 
 /** Lateness from which received datagrams are looked at before a deadline is reported (SPEC H8). */
-export const lateWakeUp = millis(20)
+const lateWakeUp = millis(20)
 
 /** Node's timers count whole milliseconds and must not be asked for less. */
 const timerMin = 1

@@ -40,7 +40,7 @@ export function loadState(directory: string, cluster: string, node: NodeId): Sta
 }
 
 /** Exactly two lines, the record and its digest, or it is torn. */
-export function readState(text: string, cluster: string, node: NodeId): StateLoad {
+function readState(text: string, cluster: string, node: NodeId): StateLoad {
   const [record, checksum, rest] = text.split("\n")
   if (record === undefined || checksum === undefined || rest !== "") {
     return { kind: "torn", reason: "not two whole lines" }

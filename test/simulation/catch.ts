@@ -13,7 +13,7 @@ export interface Caught {
 }
 
 /** Seeds looked at before a mutation counts as one that survived. */
-export const seedsMax = 60
+const seedsMax = 60
 
 export async function catchMutation(
   { patches, shown }: Mutation,

@@ -179,6 +179,21 @@ describe("tidy", () => {
     expect(sources().filter((file) => !reached.has(file))).toEqual([])
   })
 
+  it("every value that is exported is used by another file", () => {
+    const code = files().filter(isCode)
+    const filesByWord = new Map<string, number>()
+    for (const file of code) {
+      for (const word of new Set(read(file).match(/\w+/g)))
+        filesByWord.set(word, (filesByWord.get(word) ?? 0) + 1)
+    }
+    const wrong = code.flatMap((file) =>
+      [...read(file).matchAll(/^export (?:async )?(?:const|function|class) (\w+)/gm)]
+        .filter(([, name = ""]) => filesByWord.get(name) === 1)
+        .map(([, name]) => `${file} exports ${name}`),
+    )
+    expect(wrong).toEqual([])
+  })
+
   it("every test file is run by a project", () => {
     const tests = files().filter((file) => /\.(test|spec)\.[cm]?[jt]sx?$/.test(file))
     const isRun = (file: string): boolean =>

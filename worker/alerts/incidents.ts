@@ -87,7 +87,7 @@ const flapHoldMaxMs = 1_800_000
 const beginningsKept = 16
 const notesKept = 40
 /** A cluster of 64 nodes with every link down has fewer; more is a storm of something else. */
-export const incidentsMax = 400
+const incidentsMax = 400
 
 export function symptomOf(kind: string, subject: string): string {
   return `${kind} ${subject}`

@@ -25,7 +25,7 @@ import { type Receiver, receiverSchema, receiverTargets } from "./receivers/rece
 import { type TargetPolicy, webhookTarget } from "./target.ts"
 
 /** 32 receivers and 64 routes with their matchers have about 20 KB. */
-export const rulesBytesMax = 65_536
+const rulesBytesMax = 65_536
 const listMax = 64
 const dayMs = 86_400_000
 const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: dayMs } as const

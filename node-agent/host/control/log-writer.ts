@@ -12,7 +12,7 @@ export function isLogged(level: LogLevel, lowest: LogLevel): boolean {
   return levels.indexOf(level) >= levels.indexOf(lowest)
 }
 
-export function formatLogLine(node: number, line: LogLine): string {
+function formatLogLine(node: number, line: LogLine): string {
   const time = new Date(line.at).toISOString()
   return JSON.stringify({ level: line.level, time, node, event: line.event, ...line.fields })
 }

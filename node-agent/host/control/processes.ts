@@ -14,7 +14,7 @@ export interface ProcessStat {
 }
 
 /** The time a group gets between SIGTERM and SIGKILL. */
-export const terminationGrace = 2_000
+const terminationGrace = 2_000
 /** A process that outlives SIGKILL this long waits in the kernel (a dead disk) and may still act one day. */
 const killPatience = 5_000
 const pollInterval = 20

@@ -60,7 +60,7 @@ export interface SitePlan {
 
 /** Offsets into a cluster's block of ports. UDP ports are used on every node's own address. */
 const offsets = { reserved: 0, witness: 1, link: 2, wan: 3, wanBind: 4, receiver: 5, forwarders: 10 } as const
-export const portsPerCluster = 20
+const portsPerCluster = 20
 /** Below the range from which the system takes ports of outgoing connections. */
 const portMin = 20_000
 const portMax = 32_000

@@ -42,7 +42,7 @@ type Settings = v.InferOutput<typeof alertmanagerSchema>
 
 /** As its own clients do; four missed reminders are an end. */
 const reminderEvery = millis(60_000)
-export const alertmanagerAliveMs = 240_000
+const alertmanagerAliveMs = 240_000
 const labelMax = 512
 const annotationMax = 2_048
 const bodyMax = 512_000
