@@ -3,6 +3,7 @@
  * the least that show it.
  */
 import type { Patch } from "../../node-agent/build.ts"
+import { patch, takenOut } from "../support/taken-out.ts"
 import type { ClusterName } from "./clusters.ts"
 import type { Bounds, Budget } from "./explore.ts"
 
@@ -15,7 +16,6 @@ export interface Mutation {
   readonly patches: readonly Patch[]
 }
 
-const patch = (file: string, find: string, replace: string): Patch => ({ file, find, replace })
 const one: Budget = { packets: 0, disturbances: 1 }
 
 export const mutations: readonly Mutation[] = [
@@ -23,38 +23,26 @@ export const mutations: readonly Mutation[] = [
     rule: "[L7] a new view waits for what absent members may still do",
     cluster: "three nodes",
     budget: one,
-    patches: [patch("node-agent/core/debts.ts", "if (owedToAbsent && debt.end > at) at = debt.end", "")],
+    patches: takenOut.noWaitForAbsent,
   },
   {
     rule: "[L2] a ring lease counts from the first sending, not from the receipt of the token that proved it",
     cluster: "three nodes",
     budget: one,
-    patches: [
-      patch(
-        "node-agent/core/ring.ts",
-        "ring.lease : after(previousSending, node.config.timings.lease)",
-        "ring.lease : after(now, node.config.timings.lease)",
-      ),
-    ],
+    patches: takenOut.leaseFromReceipt,
   },
   {
     rule: "[L2] a retransmission moves no sending",
     cluster: "three nodes",
     budget: { packets: 1, disturbances: 1 },
     only: { kinds: ["cut"] },
-    patches: [
-      patch(
-        "node-agent/core/detector.ts",
-        "node.ring = { ...ring, outstanding: { token, sendings: sendings + 1, nextAt: next } }",
-        "node.ring = { ...ring, firstSent: now, outstanding: { token, sendings: sendings + 1, nextAt: next } }",
-      ),
-    ],
+    patches: takenOut.leaseFromRetransmission,
   },
   {
-    rule: "[L3] a token handled before renews nothing",
+    rule: "[L1] a token handled before renews nothing",
     cluster: "three nodes",
     budget: one,
-    patches: [patch("node-agent/core/ring.ts", "if (token.number <= ring.handled) return undefined", "")],
+    patches: takenOut.duplicateTokenRenews,
   },
   {
     rule: "[Q1] what a holder counts as L others wait as L'",
@@ -72,19 +60,13 @@ export const mutations: readonly Mutation[] = [
     rule: "[V5] a minority does not speak",
     cluster: "three nodes",
     budget: one,
-    patches: [patch("protocol/votes.ts", "if (votes >= layout.majority) return", "if (votes >= 1) return")],
+    patches: takenOut.minoritySpeaks,
   },
   {
     rule: "[S2] a takeover needs a proof for each absent node that may own the service",
     cluster: "three nodes",
     budget: one,
-    patches: [
-      patch(
-        "node-agent/core/placement.ts",
-        "if (suspects.length === 0) return",
-        "if (suspects.length >= 0) return",
-      ),
-    ],
+    patches: takenOut.noProofAtAll,
   },
   {
     rule: "[W10] a voice is rebound for a greater ring sequence only",
@@ -103,20 +85,11 @@ export const mutations: readonly Mutation[] = [
     cluster: "two sites of one and witness",
     budget: one,
     patches: [
-      patch(
-        "node-agent/core/watch.ts",
-        "if (waited < stretched(watch.lease.ttl, node.config.timings.rho)) return undefined",
-        "",
-      ),
+      ...takenOut.notWaitedOut,
       patch(
         "node-agent/core/mandate.ts",
         "if (state.otherSeen !== undefined)\n    return after(state.otherSeen,",
         "if (state.otherSeen === instant(-1))\n    return after(state.otherSeen,",
-      ),
-      patch(
-        "worker/lease-rules.ts",
-        "waited !== undefined && sameTag(waited, entry) && waited.waited >= stretched(entry.ttl, rho)",
-        "waited !== undefined",
       ),
     ],
   },
@@ -125,13 +98,7 @@ export const mutations: readonly Mutation[] = [
     cluster: "two sites of one and witness",
     budget: { packets: 0, disturbances: 2 },
     only: { kinds: ["cut"] },
-    patches: [
-      patch(
-        "node-agent/core/pledges.ts",
-        "return state.pledge !== undefined && state.pledge.until > now ? state.pledge : undefined",
-        "return undefined",
-      ),
-    ],
+    patches: takenOut.pledgedTwice,
   },
   {
     rule: "[L5] who leaves a ring waits for what others may still do in it",
@@ -220,69 +187,33 @@ export const mutations: readonly Mutation[] = [
     rule: "[L3] a node that left a ring never handles its token again",
     cluster: "three nodes",
     budget: one,
-    patches: [
-      patch(
-        "node-agent/core/membership.ts",
-        "  if (ring === undefined) return\n  node.ring = undefined\n",
-        "  if (ring === undefined) return\n",
-      ),
-    ],
+    patches: takenOut.tokenAfterLeaving,
   },
   {
     rule: "[W2] every renewal writes",
     cluster: "two sites of one and witness",
     budget: one,
-    patches: [
-      patch(
-        "worker/arbiter.ts",
-        "  return { state: { ...state, leases: { ...state.leases, [name]: next } }, answer: answerOf(next, verdict) }",
-        '  const written = verdict.kind === "renew" ? state.leases : { ...state.leases, [name]: next }\n  return { state: { ...state, leases: written }, answer: answerOf(next, verdict) }',
-      ),
-    ],
+    patches: takenOut.renewalWithoutWrite,
   },
   {
     rule: "[W9] a lease of the witness counts from the first sending of its claim, not from the receipt of the grant",
     cluster: "two sites of one and witness",
     budget: { packets: 1, disturbances: 1 },
     only: { kinds: ["cut"], cuts: [["1>2", "2>1", "1>w", "w>1"]] },
-    patches: [
-      patch(
-        "node-agent/core/witness.ts",
-        "const until = after(sent.at, answer.ttl)",
-        "const until = after(turn.now, answer.ttl)",
-      ),
-    ],
+    patches: takenOut.grantFromReceipt,
   },
   {
     rule: "[W10] a voice is rebound for a former member only",
     cluster: "two nodes and witness",
     budget: { packets: 0, disturbances: 3 },
     only: { kinds: ["cut", "crash", "start"], cuts: [["1>2", "2>1"]] },
-    patches: [
-      patch(
-        "worker/lease-rules.ts",
-        "if (former && claim.ring.sequence > holder.ring.sequence)",
-        "if (claim.ring.sequence > holder.ring.sequence)",
-      ),
-    ],
+    patches: takenOut.rebindForStranger,
   },
   {
     rule: "[M6] a voter pledges only for an epoch above every one it knows",
     cluster: "two sites of one and witness",
     budget: { packets: 0, disturbances: 2 },
     only: { kinds: ["cut"] },
-    patches: [
-      patch(
-        "node-agent/core/mandate.ts",
-        'if (!renewed && request.epoch <= state.knownEpoch) return "epoch-too-low"',
-        "",
-      ),
-      patch("node-agent/core/mandate.ts", "epoch(state.heardEpoch + 1)", "epoch(Math.max(1, state.epoch))"),
-      patch(
-        "worker/lease-rules.ts",
-        'return claim.epoch > entry.epoch ? { kind: "grant", rule, epoch: claim.epoch } : refuse("epoch-too-low")',
-        'return claim.epoch > 0 ? { kind: "grant", rule, epoch: claim.epoch } : refuse("epoch-too-low")',
-      ),
-    ],
+    patches: takenOut.mandateEpochNotAbove,
   },
 ]

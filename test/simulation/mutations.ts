@@ -4,6 +4,7 @@
  */
 import type { Patch } from "../../node-agent/build.ts"
 import type { LayoutName } from "../support/layouts.ts"
+import { patch, takenOut } from "../support/taken-out.ts"
 import type { ScheduleName } from "./schedules.ts"
 
 export interface Mutation {
@@ -26,55 +27,35 @@ const seeds = (layout: LayoutName, from = 1, faults: "basic" | "all" = "basic") 
   ({ by: "seeds", layout, from, faults }) as const
 const schedule = (name: ScheduleName) => ({ by: "schedule", schedule: name }) as const
 
-const patch = (file: string, find: string, replace: string): Patch => ({ file, find, replace })
-
 export const mutations: readonly Mutation[] = [
   {
     name: "lease-from-receipt",
     rule: "[L2] a ring lease counts from the first sending, not from the receipt of the token that proved it",
-    patches: [
-      patch(
-        "node-agent/core/ring.ts",
-        "ring.lease : after(previousSending, node.config.timings.lease)",
-        "ring.lease : after(now, node.config.timings.lease)",
-      ),
-    ],
+    patches: takenOut.leaseFromReceipt,
     shown: seeds("1x3"),
   },
   {
     name: "lease-from-retransmission",
     rule: "[L2] a retransmission moves no first sending",
-    patches: [
-      patch(
-        "node-agent/core/detector.ts",
-        "node.ring = { ...ring, outstanding: { token, sendings: sendings + 1, nextAt: next } }",
-        "node.ring = { ...ring, firstSent: now, outstanding: { token, sendings: sendings + 1, nextAt: next } }",
-      ),
-    ],
+    patches: takenOut.leaseFromRetransmission,
     shown: seeds("1x3"),
   },
   {
     name: "duplicate-token-renews",
     rule: "[L1] a token handled before renews nothing",
-    patches: [patch("node-agent/core/ring.ts", "if (token.number <= ring.handled) return undefined", "")],
+    patches: takenOut.duplicateTokenRenews,
     shown: seeds("1x4-last-man-standing"),
   },
   {
     name: "token-after-leaving",
     rule: "[L3] a node that left a ring never handles its token again",
-    patches: [
-      patch(
-        "node-agent/core/membership.ts",
-        "  if (ring === undefined) return\n  node.ring = undefined\n",
-        "  if (ring === undefined) return\n",
-      ),
-    ],
+    patches: takenOut.tokenAfterLeaving,
     shown: seeds("1x3"),
   },
   {
     name: "no-wait-for-absent",
     rule: "[L7] a new view waits for what absent members may still do",
-    patches: [patch("node-agent/core/debts.ts", "if (owedToAbsent && debt.end > at) at = debt.end", "")],
+    patches: takenOut.noWaitForAbsent,
     shown: seeds("1x3"),
   },
   {
@@ -127,13 +108,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "rebind-for-a-stranger",
     rule: "[W10] a voice is rebound only for a node that was a member of its ring",
-    patches: [
-      patch(
-        "worker/lease-rules.ts",
-        "if (former && claim.ring.sequence > holder.ring.sequence)",
-        "if (claim.ring.sequence > holder.ring.sequence)",
-      ),
-    ],
+    patches: takenOut.rebindForStranger,
     shown: seeds("1x2"),
   },
   {
@@ -151,13 +126,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "renewal-without-a-write",
     rule: "[W2] every renewal writes",
-    patches: [
-      patch(
-        "worker/arbiter.ts",
-        "  return { state: { ...state, leases: { ...state.leases, [name]: next } }, answer: answerOf(next, verdict) }",
-        '  const written = verdict.kind === "renew" ? state.leases : { ...state.leases, [name]: next }\n  return { state: { ...state, leases: written }, answer: answerOf(next, verdict) }',
-      ),
-    ],
+    patches: takenOut.renewalWithoutWrite,
     shown: seeds("2x1"),
   },
   {
@@ -226,42 +195,19 @@ export const mutations: readonly Mutation[] = [
   {
     name: "grant-from-receipt",
     rule: "[W9] a lease of the witness counts from the first sending of its claim, not from the receipt of the grant",
-    patches: [
-      patch(
-        "node-agent/core/witness.ts",
-        "const until = after(sent.at, answer.ttl)",
-        "const until = after(turn.now, answer.ttl)",
-      ),
-    ],
+    patches: takenOut.grantFromReceipt,
     shown: seeds("2x2"),
   },
   {
     name: "not-waited-out",
     rule: "[W11] what another holds is granted only to who has waited its TTL' out",
-    patches: [
-      patch(
-        "node-agent/core/watch.ts",
-        "if (waited < stretched(watch.lease.ttl, node.config.timings.rho)) return undefined",
-        "",
-      ),
-      patch(
-        "worker/lease-rules.ts",
-        "waited !== undefined && sameTag(waited, entry) && waited.waited >= stretched(entry.ttl, rho)",
-        "waited !== undefined",
-      ),
-    ],
+    patches: takenOut.notWaitedOut,
     shown: seeds("2x2"),
   },
   {
     name: "pledged-twice",
     rule: "[M4] a site does not pledge its vote twice",
-    patches: [
-      patch(
-        "node-agent/core/pledges.ts",
-        "return state.pledge !== undefined && state.pledge.until > now ? state.pledge : undefined",
-        "return undefined",
-      ),
-    ],
+    patches: takenOut.pledgedTwice,
     shown: seeds("2x2", 4),
   },
   {
@@ -303,19 +249,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "mandate-epoch-not-above",
     rule: "[M6] a voter pledges only for an epoch above every one it knows",
-    patches: [
-      patch(
-        "node-agent/core/mandate.ts",
-        'if (!renewed && request.epoch <= state.knownEpoch) return "epoch-too-low"',
-        "",
-      ),
-      patch("node-agent/core/mandate.ts", "epoch(state.heardEpoch + 1)", "epoch(Math.max(1, state.epoch))"),
-      patch(
-        "worker/lease-rules.ts",
-        'return claim.epoch > entry.epoch ? { kind: "grant", rule, epoch: claim.epoch } : refuse("epoch-too-low")',
-        'return claim.epoch > 0 ? { kind: "grant", rule, epoch: claim.epoch } : refuse("epoch-too-low")',
-      ),
-    ],
+    patches: takenOut.mandateEpochNotAbove,
     shown: seeds("2x2"),
   },
   {
@@ -357,19 +291,13 @@ export const mutations: readonly Mutation[] = [
   {
     name: "no-proof-at-all",
     rule: "[S2] a takeover needs a proof for each absent node that may own the service",
-    patches: [
-      patch(
-        "node-agent/core/placement.ts",
-        "if (suspects.length === 0) return",
-        "if (suspects.length >= 0) return",
-      ),
-    ],
+    patches: takenOut.noProofAtAll,
     shown: seeds("1x3", 3),
   },
   {
     name: "minority-speaks",
     rule: "[V5] a minority does not speak",
-    patches: [patch("protocol/votes.ts", "if (votes >= layout.majority) return", "if (votes >= 1) return")],
+    patches: takenOut.minoritySpeaks,
     shown: seeds("1x3"),
   },
   {

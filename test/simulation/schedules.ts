@@ -37,12 +37,16 @@ function formed(config: ClusterConfig, seed = 1): World {
   return world
 }
 
-/** What first broke in any of several courses. */
-function any(count: number, play: (round: number) => World | string | undefined): string | undefined {
+/** What first broke in any of several courses, each of a formed cluster with a seed of its own. */
+function any(
+  config: ClusterConfig,
+  count: number,
+  play: (world: World, round: number) => void,
+): string | undefined {
   for (let round = 0; round < count; round++) {
-    const played = play(round)
-    const what = played instanceof World ? played.violations[0] : played
-    if (what !== undefined) return what
+    const world = formed(config, round + 1)
+    play(world, round)
+    if (world.violations[0] !== undefined) return world.violations[0]
   }
   return undefined
 }
@@ -65,8 +69,7 @@ function deafHolder(config: ClusterConfig): string | undefined {
  * The late claim, by a member of that ring, must not take it back: 3 and 4 could have it rebound at once.
  */
 function delayedClaim(config: ClusterConfig): string | undefined {
-  return any(2, (round) => {
-    const world = formed(config, round + 1)
+  return any(config, 2, (world) => {
     const part = (...pairs: readonly (readonly [number, number])[]) => {
       for (const a of [1, 2, 3, 4])
         for (const b of [1, 2, 3, 4])
@@ -84,7 +87,6 @@ function delayedClaim(config: ClusterConfig): string | undefined {
     world.heal()
     part([1, 2], [3, 4])
     world.run(12_000)
-    return world
   })
 }
 
@@ -93,8 +95,7 @@ function delayedClaim(config: ClusterConfig): string | undefined {
  * voice over when 3 is gone. Only the memo tells it that the vote is given away.
  */
 function forgottenPledge(config: ClusterConfig): string | undefined {
-  return any(2, (round) => {
-    const world = formed(config, round + 1)
+  return any(config, 2, (world, round) => {
     world.cut("north", "@witness")
     world.kill(4)
     world.run(3000)
@@ -104,17 +105,15 @@ function forgottenPledge(config: ClusterConfig): string | undefined {
     world.kill(3)
     world.cut("north", "south")
     world.run(25_000)
-    return world
   })
 }
 
 /** [VL5] As before, but the pledge is new and the memo that names it never arrives: it may not be spoken. */
 function unwrittenPledge(config: ClusterConfig): string | undefined {
-  return any(6, (round) => {
-    const world = formed(config, round + 1)
-    const main = world.config.tickets[0]?.name
-    const [north, south] = world.config.sites.map((site) => site.name)
-    if (main === undefined || north === undefined || south === undefined) return "no ticket"
+  const main = config.tickets[0]?.name
+  const [north, south] = config.sites.map((site) => site.name)
+  if (main === undefined || north === undefined || south === undefined) return "no ticket"
+  return any(config, 6, (world, round) => {
     world.command(1, { kind: "ticket-move", ticket: main, to: south })
     world.run(5000)
     world.kill(4)
@@ -130,31 +129,26 @@ function unwrittenPledge(config: ClusterConfig): string | undefined {
     world.kill(3)
     world.cut("north", "south")
     world.run(25_000)
-    return world
   })
 }
 
 /** [W9] Half of all replies of the witness are lost after it wrote: what is told again counts from the claim that it names. */
 function lostReplies(config: ClusterConfig): string | undefined {
-  return any(2, (round) => {
-    const world = formed(config, round + 1)
+  return any(config, 2, (world) => {
     world.uplink.faults.replyLost = 0.5
     world.run(40_000)
-    return world
   })
 }
 
 /** [W3] One half of the site holds the voice when the object finds itself on a machine whose clock is 20 s ahead. */
 function objectClock(config: ClusterConfig): string | undefined {
-  return any(3, (round) => {
-    const world = formed(config, round + 1)
+  return any(config, 3, (world) => {
     world.cut(1, 2)
     world.run(6000)
     for (let step = 0; step < 10; step++) {
       world.witness.clockOffset += 20_000
       world.run(700)
     }
-    return world
   })
 }
 
@@ -163,8 +157,7 @@ function objectClock(config: ClusterConfig): string | undefined {
  * still do is owed by the ring before the last.
  */
 function twoViewsInARow(config: ClusterConfig): string | undefined {
-  return any(3, (round) => {
-    const world = formed(config, round + 1)
+  return any(config, 3, (world) => {
     world.freeze(1)
     const sequence = () => world.host(3).node?.view?.ring.sequence ?? 0
     const before = sequence()
@@ -173,7 +166,6 @@ function twoViewsInARow(config: ClusterConfig): string | undefined {
     world.run(1.5)
     world.resume(3)
     world.run(3000)
-    return world
   })
 }
 
@@ -204,8 +196,7 @@ function shorterTtl(config: ClusterConfig): string | undefined {
  * asks it for the same vote.
  */
 function amnesiacVoter(config: ClusterConfig): string | undefined {
-  return any(3, (round) => {
-    const world = formed(config, round + 1)
+  return any(config, 3, (world, round) => {
     world.cut("north", "west")
     world.run(12_000 + 1700 * round)
     world.kill(2)
@@ -213,7 +204,6 @@ function amnesiacVoter(config: ClusterConfig): string | undefined {
     world.cut("north", "south")
     world.start(2)
     world.run(12_000)
-    return world
   })
 }
 
@@ -222,8 +212,7 @@ function amnesiacVoter(config: ClusterConfig): string | undefined {
  * as node 3 knows, not for as little as node 4 does.
  */
 function lateMember(config: ClusterConfig): string | undefined {
-  return any(2, (round) => {
-    const world = formed(config, round + 1)
+  return any(config, 2, (world, round) => {
     world.cut("north", "@witness")
     world.run(5000)
     world.cut(3, 4)
@@ -232,7 +221,6 @@ function lateMember(config: ClusterConfig): string | undefined {
     world.cut("north", "@witness")
     world.cut("north", "south")
     world.run(12_000)
-    return world
   })
 }
 
