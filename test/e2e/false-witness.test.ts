@@ -10,7 +10,7 @@ import { replyType, signatureAlgorithm, witnessKeyId } from "../../protocol/summ
 import type { Agent } from "../support/cluster/agent.ts"
 import type { ClusterLayout } from "../support/cluster/layout.ts"
 import { now, waitFor } from "../support/cluster/waiting.ts"
-import { patience, quickSites, ttl, ttlWaited, useLab } from "./lab.ts"
+import { patience, quickSites, ttl, ttlWaited, twoByTwo, useLab } from "./lab.ts"
 
 type Manner = "honest" | "garbage" | "other-cluster" | "earlier-reply"
 
@@ -108,10 +108,7 @@ const garbage: readonly { readonly status: number; readonly answer: string | Buf
 const middleman = new Middleman()
 const lab = useLab({
   name: "false-witness",
-  sites: [
-    { name: "north", nodes: ["n1", "n2"] },
-    { name: "south", nodes: ["s1", "s2"] },
-  ],
+  sites: twoByTwo,
   hasWitness: true,
   timings: quickSites,
   configure: Middleman.configure,

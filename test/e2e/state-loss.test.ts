@@ -8,7 +8,7 @@ import { readTraces } from "../check-trace/trace-file.ts"
 import type { Agent } from "../support/cluster/agent.ts"
 import { serviceName } from "../support/cluster/cluster-toml.ts"
 import { now } from "../support/cluster/waiting.ts"
-import { patience, quickSites, ttl, ttlWaited, useLab } from "./lab.ts"
+import { patience, quickSites, ttl, ttlWaited, twoByTwo, useLab } from "./lab.ts"
 
 /** The directory itself stays: one that is not there at all is taken for a mistake, and the agent does not start. */
 function loseState({ node }: Agent): void {
@@ -26,10 +26,7 @@ function logged({ node }: Agent, event: string): Readonly<Record<string, unknown
 describe("a node without its state", () => {
   const lab = useLab({
     name: "state-loss",
-    sites: [
-      { name: "north", nodes: ["n1", "n2"] },
-      { name: "south", nodes: ["s1", "s2"] },
-    ],
+    sites: twoByTwo,
     hasWitness: true,
     timings: quickSites,
   })

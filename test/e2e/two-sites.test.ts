@@ -4,15 +4,12 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import type { Write } from "../support/cluster/ledger.ts"
 import { now, waitFor } from "../support/cluster/waiting.ts"
-import { patience, quickSites, ttl, ttlWaited, useLab } from "./lab.ts"
+import { patience, quickSites, ttl, ttlWaited, twoByTwo, useLab } from "./lab.ts"
 import { atWorstMoment } from "./worst-moment.ts"
 
 const lab = useLab({
   name: "two-sites",
-  sites: [
-    { name: "north", nodes: ["n1", "n2"] },
-    { name: "south", nodes: ["s1", "s2"] },
-  ],
+  sites: twoByTwo,
   hasWitness: true,
   timings: quickSites,
 })

@@ -9,7 +9,7 @@ import { Child } from "../support/cluster/child.ts"
 import type { ClusterLayout } from "../support/cluster/layout.ts"
 import { Ledger, type Write } from "../support/cluster/ledger.ts"
 import { now, waitFor } from "../support/cluster/waiting.ts"
-import { type Lab, patience, quickSites, ttlWaited, useLab } from "./lab.ts"
+import { type Lab, patience, quickSites, ttlWaited, twoByTwo, useLab } from "./lab.ts"
 
 const kit = join(import.meta.dirname, "../support/cluster")
 const second = "archive"
@@ -60,10 +60,7 @@ function startDaemons({ cluster }: Lab): void {
 
 const lab = useLab({
   name: "two-tickets",
-  sites: [
-    { name: "north", nodes: ["n1", "n2"] },
-    { name: "south", nodes: ["s1", "s2"] },
-  ],
+  sites: twoByTwo,
   hasWitness: true,
   timings: quickSites,
   configure: addTicket,

@@ -31,7 +31,7 @@ export function temporaryDirectory(): string {
 }
 
 /** Polls until `look` gives something; fails the test after `patience` milliseconds. */
-export async function eventually<T>(look: () => T | undefined | false, patience = 4_000): Promise<T> {
+export async function eventually<T>(look: () => T | undefined | false, patience = 20_000): Promise<T> {
   for (let waited = 0; waited < patience; waited += 5) {
     const found = look()
     if (found !== undefined && found !== false) return found
