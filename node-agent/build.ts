@@ -1,5 +1,5 @@
-// Builds what is installed: the agent as one file for Node and the witness as one file for workerd, both with
-// their packages bundled in. Run directly, it builds to dist/ and prints the sizes.
+// Builds what is installed: the agent as one file for Node, behind an entry that an older Node can read, and the witness as one
+// file for workerd, both with their packages bundled in. Run directly, it builds to dist/ and prints the sizes.
 //
 // A build can be given patches that replace pieces of source text. The demo uses that to take one safety rule
 // out and show what the rule is for. A patch that no longer matches the source fails the build, so a demo can
@@ -31,13 +31,24 @@ export interface Bundle {
   readonly gzipBytes: number
 }
 
-/** Writes `quorumbeat.js`, `simulation.js` and `witness.js` into `outdir`. Throws, naming the cause, when either cannot be built. */
+/**
+ * Writes `quorumbeat.js`, what it loads (`agent.js`, `simulation.js`) and `witness.js` into `outdir`. Throws, naming the cause,
+ * when one of them cannot be built.
+ */
 export async function build(options: BuildOptions): Promise<readonly Bundle[]> {
   const outdir = isAbsolute(options.outdir) ? options.outdir : join(root, options.outdir)
   const patcher = new Patcher(options.patches ?? [])
+  const entry = await bundle(patcher, {
+    entryPoints: [join(root, "node-agent/entry.js")],
+    outfile: join(outdir, "quorumbeat.js"),
+    platform: "node",
+    target: "node18",
+    external: ["./agent.js"],
+  })
+  await chmod(entry.path, 0o755)
   const agent = await bundle(patcher, {
     entryPoints: [join(root, "node-agent/main.ts")],
-    outfile: join(outdir, "quorumbeat.js"),
+    outfile: join(outdir, "agent.js"),
     platform: "node",
     target: "node24",
     // What is native stays an installed package: workerd, a program, and koffi, which brings a library for each platform.
@@ -45,7 +56,6 @@ export async function build(options: BuildOptions): Promise<readonly Bundle[]> {
     banner: { js: agentBanner },
     plugins: [simulationApart],
   })
-  await chmod(agent.path, 0o755)
   const simulation = await bundle(patcher, {
     entryPoints: [join(root, "node-agent/simulation/what-if.ts")],
     outfile: join(outdir, "simulation.js"),
@@ -63,7 +73,7 @@ export async function build(options: BuildOptions): Promise<readonly Bundle[]> {
     minify: true,
   })
   patcher.assertAllUsed()
-  return [agent, simulation, witness]
+  return [entry, agent, simulation, witness]
 }
 
 /** The simulation is a file of its own, which `quorumbeat simulate` loads: the agent does not carry it. */
@@ -80,7 +90,6 @@ const root = resolve(import.meta.dirname, "..")
 
 // CommonJS packages in an ES module still call `require` for Node's own modules.
 const agentBanner = [
-  "#!/usr/bin/env node",
   'import { createRequire as createRequireForBundle } from "node:module";',
   "const require = createRequireForBundle(import.meta.url);",
 ].join("\n")

@@ -65,7 +65,8 @@ export function makeImage(program: string, workplace: string): Image {
   }
   installProgram(folder, "init", join(import.meta.dirname, "guest-init.sh"))
   installProgram(folder, "app/job.sh", join(import.meta.dirname, "job.sh"))
-  copyFileSync(program, join(folder, "app/quorumbeat.js"))
+  for (const name of ["quorumbeat.js", "agent.js"])
+    copyFileSync(join(dirname(program), name), join(folder, "app", name))
   for (const name of koffi) {
     cpSync(join(root, "node_modules", name), join(folder, "app/node_modules", name), {
       recursive: true,

@@ -99,10 +99,12 @@ it("the installed program loads the simulation from a file beside it; what the a
 }, async () => {
   const directory = temporaryDirectory()
   await build({ outdir: directory })
-  const [program, simulation] = ["quorumbeat.js", "simulation.js"].map((name) => join(directory, name))
+  const [program, agent, simulation] = ["quorumbeat.js", "agent.js", "simulation.js"].map((name) =>
+    join(directory, name),
+  )
   for (const part of ["node-agent/simulation/world.ts", "worker/arbiter.ts"]) {
     expect(readFileSync(simulation ?? "", "utf8")).toContain(`// ${part}`)
-    expect(readFileSync(program ?? "", "utf8")).not.toContain(`// ${part}`)
+    expect(readFileSync(agent ?? "", "utf8")).not.toContain(`// ${part}`)
   }
   const parameters = ["simulate", clusterFile(), "--down", "witness", "--tries", "1"]
   const printed = execFileSync(process.execPath, [program ?? "", ...parameters], { encoding: "utf8" })
