@@ -136,6 +136,7 @@ function onDatagram(turn: Turn, link: LinkId, bytes: Uint8Array): void {
     node.dropped = { ...node.dropped, [received.reason]: (node.dropped[received.reason] ?? 0) + 1 }
     return
   }
+  if (received.kind === "old-hello") return
   const { from } = received
   if (received.kind === "copy") return noteArrival(turn, from, link)
   if (received.newIncarnation) onPeerRestarted(turn, from)

@@ -11,22 +11,21 @@ export interface RecentFrames {
   readonly links: Uint8Array
 }
 
-/** Frames that a slower link may lag behind the fastest; later copies are replays like any other. */
-const framesKept = 64
 /** Of the 16 bytes of the tag: guessing these takes 2^63 tries, each of which gains one mark on one link. */
 const tagBytes = 8
 
-export function createRecentFrames(): RecentFrames {
+/** `kept`: so many frames a slower link may lag behind the fastest; later copies are replays like any other. */
+export function createRecentFrames(kept: number): RecentFrames {
   return {
-    counters: new Float64Array(framesKept),
-    tags: new Uint8Array(framesKept * tagBytes),
-    links: new Uint8Array(framesKept),
+    counters: new Float64Array(kept),
+    tags: new Uint8Array(kept * tagBytes),
+    links: new Uint8Array(kept),
   }
 }
 
 /** `bytes` is the whole datagram, just opened under its seal. */
 export function rememberFrame(recent: RecentFrames, counter: number, bytes: Uint8Array, link: number): void {
-  const slot = counter % framesKept
+  const slot = counter % recent.counters.length
   if (counter < (recent.counters[slot] ?? 0)) return
   recent.counters[slot] = counter
   recent.links[slot] = 1 << link
@@ -34,11 +33,15 @@ export function rememberFrame(recent: RecentFrames, counter: number, bytes: Uint
     recent.tags[slot * tagBytes + i] = bytes[bytes.length - tagBytes + i] ?? 0
 }
 
+export function isRemembered(recent: RecentFrames, counter: number): boolean {
+  return recent.counters[counter % recent.counters.length] === counter
+}
+
 /** True for the first copy of a frame over `link`: the next one is a replay. */
 export function takeCopy(recent: RecentFrames, counter: number, bytes: Uint8Array, link: number): boolean {
-  const slot = counter % framesKept
+  const slot = counter % recent.counters.length
   const links = recent.links[slot] ?? 0
-  if (recent.counters[slot] !== counter || (links & (1 << link)) !== 0) return false
+  if (!isRemembered(recent, counter) || (links & (1 << link)) !== 0) return false
   for (let i = 0; i < tagBytes; i += 1) {
     if (recent.tags[slot * tagBytes + i] !== bytes[bytes.length - tagBytes + i]) return false
   }

@@ -53,6 +53,7 @@ export interface Session {
   /** What this start of the peer speaks, as the hello that said most told it. */
   versions: VersionRange
   readonly recent: RecentFrames
+  readonly recentHellos: RecentFrames
   /** By ring key id, as derived. */
   keys: Map<number, DirectionKeys>
 }
@@ -61,6 +62,10 @@ interface DirectionKeys {
   readonly send: SealingKey
   readonly receive: SealingKey
 }
+
+const framesKept = 64
+/** A few go out in a row at most: one of each form, and an answer. */
+export const hellosKept = 4
 
 export function unheardPeer(id: NodeId): Peer {
   return { id, configured: true, hellosSent: 0, helloKeys: new Map(), proven: undefined, heard: undefined }
@@ -74,7 +79,8 @@ export function newSession(value: Incarnation, nonce: Uint8Array): Session {
     framesSent: 0,
     framesSeen: createReplayWindow(),
     versions: silentRange,
-    recent: createRecentFrames(),
+    recent: createRecentFrames(framesKept),
+    recentHellos: createRecentFrames(hellosKept),
     keys: new Map(),
   }
 }

@@ -39,11 +39,12 @@ import { type Incarnation, incarnation, type NodeId } from "../../protocol/units
 import { commonVersion, silentRange, type VersionRange } from "../../protocol/version.ts"
 import type { Cryptography } from "./cryptography.ts"
 import { encodeHello, type Hello, helloBodyBytes, parseHello, sessionNonceBytes } from "./hello.ts"
-import { rememberFrame, takeCopy } from "./recent-frames.ts"
+import { isRemembered, rememberFrame, takeCopy } from "./recent-frames.ts"
 import { isReplayed, markSeen } from "./replay-window.ts"
 import {
   configuredPeer,
   helloKeys,
+  hellosKept,
   type KeyRing,
   newSession,
   type Peer,
@@ -91,6 +92,8 @@ export type Received =
     }
   /** A frame that was taken before, over a link that it had not come over yet: the link works. */
   | { readonly kind: "copy"; readonly from: NodeId }
+  /** A copy of a hello, or one that a later hello has overtaken on another link. It says nothing new, nor about the link. */
+  | { readonly kind: "old-hello" }
   | { readonly kind: "dropped"; readonly reason: DropReason }
 
 const helloNonceBytes = 12
@@ -223,18 +226,27 @@ export function receive(sessions: Sessions, bytes: Uint8Array, link = 0): Receiv
   const peer = configuredPeer(sessions, header.sender)
   if (peer === undefined) return dropped("unknown-node")
   if (!sessions.keyRing.accepted.includes(header.keyId)) return dropped("unknown-key")
-  if (header.kind === "hello") return receiveHello(sessions, peer, header, bytes)
+  if (header.kind === "hello") return receiveHello(sessions, peer, { header, bytes, link })
   return receiveFrame(sessions, peer, header, bytes, link)
 }
 
-function receiveHello(sessions: Sessions, peer: Peer, header: DatagramHeader, bytes: Uint8Array): Received {
+interface Arrival {
+  readonly header: DatagramHeader
+  readonly bytes: Uint8Array
+  readonly link: number
+}
+
+function receiveHello(sessions: Sessions, peer: Peer, arrival: Arrival): Received {
+  const { header, bytes } = arrival
   const isRanged = bytes.length > helloDatagramBytes(helloBodyBytes.plain)
   const shortest = isRanged ? helloBodyBytes.ranged : helloBodyBytes.plain
   if (bytes.length < helloDatagramBytes(shortest)) return dropped("too-short")
   if (bytes.length > helloDatagramBytes(longestHello(sessions))) return dropped("too-long")
   if (isFormer(peer, header.senderIncarnation)) return dropped("stale-incarnation")
-  const isPresent = header.senderIncarnation === peer.proven?.incarnation
-  if (isPresent && header.counter <= (peer.proven?.hellosSeen ?? 0)) return dropped("replayed")
+  const { proven } = peer
+  const isPresent = header.senderIncarnation === proven?.incarnation
+  if (isPresent && header.counter <= proven.hellosSeen && !isOvertaken(proven, header.counter))
+    return helloAgain(proven, arrival)
   const keys = helloKeys(sessions, peer, header.keyId)
   if (keys === undefined) return dropped("unknown-key")
   const nonce = bytes.subarray(headerBytes, headerBytes + helloNonceBytes)
@@ -243,7 +255,16 @@ function receiveHello(sessions: Sessions, peer: Peer, header: DatagramHeader, by
   if (body === undefined) return dropped("forged")
   const hello = parseHello(body)
   if (hello.kind === "error") return dropped("malformed")
-  return acceptHello(sessions, peer, header, hello.value)
+  return acceptHello(sessions, peer, arrival, hello.value)
+}
+
+/** Of a hello no newer than the latest: it was not taken yet. */
+function isOvertaken({ hellosSeen, recentHellos }: Session, counter: number): boolean {
+  return counter > hellosSeen - hellosKept && !isRemembered(recentHellos, counter)
+}
+
+function helloAgain({ recentHellos }: Session, { header, bytes, link }: Arrival): Received {
+  return takeCopy(recentHellos, header.counter, bytes, link) ? { kind: "old-hello" } : dropped("replayed")
 }
 
 /** A node that speaks version 1 alone knows of no longer hello than its own. */
@@ -252,15 +273,19 @@ function longestHello({ versions }: Sessions): number {
 }
 
 /** The hello is genuine; when it was made is still open. */
-function acceptHello(sessions: Sessions, peer: Peer, header: DatagramHeader, hello: Hello): Received {
+function acceptHello(sessions: Sessions, peer: Peer, arrival: Arrival, hello: Hello): Received {
+  const { header, bytes, link } = arrival
   if (commonVersion(sessions.versions, hello.versions) === undefined) return dropped("version")
   const known = sessionOf(peer, header.senderIncarnation)
   const isSameStart = known !== undefined && sameBytes(known.nonce, hello.nonce)
   // One incarnation, two nonces: a node that forgot how often it had started. It must start again, higher.
   if (known !== undefined && known === peer.proven && !isSameStart) return dropped("stale-incarnation")
-  if (isSameStart && header.counter <= known.hellosSeen) return dropped("replayed")
+  const isOld = isSameStart && header.counter <= known.hellosSeen
+  if (isOld && !isOvertaken(known, header.counter)) return helloAgain(known, arrival)
 
   const session = isSameStart ? known : newSession(header.senderIncarnation, hello.nonce)
+  rememberFrame(session.recentHellos, header.counter, bytes, link)
+  if (isOld) return { kind: "old-hello" }
   session.hellosSeen = header.counter
   if (hello.versions.max > session.versions.max) session.versions = hello.versions
   const isFresh = echoesUs(sessions, hello)

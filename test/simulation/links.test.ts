@@ -70,6 +70,15 @@ describe("two links", () => {
     },
   )
 
+  test("[LN2] copies are no replays: neither while a ring runs nor while a node comes back", () => {
+    const world = formed(3, 2)
+    world.kill(2)
+    world.run(2_000)
+    world.start(2)
+    world.run(10_000)
+    expect([1, 2, 3].map((id) => world.core(id).dropped.replayed ?? 0)).toEqual([0, 0, 0])
+  })
+
   test("[LN1] the links of one node pulled in turn, the next when the former is back: nobody notices", () => {
     const world = formed(3, 2)
     for (const link of [0, 1, 0, 1]) {

@@ -1,7 +1,7 @@
 /** SPEC LN2: a copy over another link is known as one, a replay stays a replay. */
 import { describe, expect, test } from "vitest"
 import { receive } from "../../../node-agent/core/session.ts"
-import { a, b, changed, connect, outcome, sealed, start } from "./session-pair.ts"
+import { a, b, changed, connect, deliver, hello, outcome, sealed, start } from "./session-pair.ts"
 
 function connected() {
   const [first, second] = [start(a), start(b)]
@@ -39,5 +39,46 @@ describe("copies of a frame", () => {
     expect(outcome(receive(second.sessions, late, 0))).toBe("frame")
     for (const bytes of frames) expect(outcome(receive(second.sessions, bytes, 1))).toBe("copy")
     expect(outcome(receive(second.sessions, late, 1))).toBe("replayed")
+  })
+})
+
+describe("copies of a hello", () => {
+  test("[LN2] are no replays, whether its sender has proved itself or not, and are not opened twice then", () => {
+    const [first, second] = [start(a), start(b)]
+    const over = (bytes: Uint8Array, link: number) => outcome(receive(second.sessions, bytes, link))
+    const unproved = hello(first, second)
+    expect([over(unproved, 1), over(unproved, 0), over(unproved, 1)]).toEqual([
+      "hello heard reply-wanted",
+      "old-hello",
+      "replayed",
+    ])
+    connect(first, second)
+    const proved = hello(first, second)
+    expect(over(proved, 0)).toBe("hello established")
+    const { opens } = second
+    expect([over(proved, 1), over(proved, 0)]).toEqual(["old-hello", "replayed"])
+    expect(second.opens).toBe(opens)
+  })
+
+  test("[LN2] are known over a slower link, four hellos late", () => {
+    const [first, second] = connected()
+    const hellos = Array.from({ length: 5 }, () => hello(first, second))
+    for (const bytes of hellos) receive(second.sessions, bytes, 0)
+    const late = hellos.map((bytes) => outcome(receive(second.sessions, bytes, 1)))
+    expect(late).toEqual(["replayed", "old-hello", "old-hello", "old-hello", "old-hello"])
+  })
+
+  test("[LN2] one that another overtook is no replay, and changes nothing; forged it is found out", () => {
+    const [first, second] = connected()
+    const [former, later] = [hello(first, second), hello(first, second)]
+    const forged = changed(former, former.length - 1, (former.at(-1) ?? 0) ^ 1)
+    expect(deliver(second, later)).toBe("hello established")
+    const before = second.sessions.peers.get(a)?.proven?.hellosSeen
+    expect([deliver(second, forged), deliver(second, former), deliver(second, former)]).toEqual([
+      "forged",
+      "old-hello",
+      "replayed",
+    ])
+    expect(second.sessions.peers.get(a)?.proven?.hellosSeen).toBe(before)
   })
 })

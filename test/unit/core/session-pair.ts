@@ -79,7 +79,8 @@ export function outcome(received: Received): string {
     case "dropped":
       return received.reason satisfies DropReason
     case "copy":
-      return "copy"
+    case "old-hello":
+      return received.kind
     case "frame":
       return `frame${received.newIncarnation ? " new" : ""}`
     case "hello-accepted":
