@@ -200,6 +200,8 @@ export interface ClusterConfig {
   readonly timings: Timings
   /** `undefined`: those of `profiles.ts`. */
   readonly links: LinkThresholds | undefined
+  /** How far a node's wall clock may be off before people are told; `undefined`: that of `profiles.ts`. */
+  readonly clockLimit: Millis | undefined
   readonly sites: readonly SiteConfig[]
   /** Ascending by id. */
   readonly nodes: readonly NodeConfig[]

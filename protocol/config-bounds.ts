@@ -14,6 +14,8 @@ export const bounds = {
   links: linksMax,
   /** As far as jitter is told on the wire. */
   linkFigure: 4_000,
+  /** A minute; a clock that is further off is not kept by anything. */
+  clockLimit: 60_000,
   resources: 16,
   fences: 64,
   fenceLevels: 9,

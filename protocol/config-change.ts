@@ -65,6 +65,7 @@ function fixedRefusals(from: ClusterConfig, to: ClusterConfig): readonly string[
     ["witness_url of a site", urls(from), urls(to)],
     ["the tickets", from.tickets, to.tickets],
     ["the thresholds of links", from.links, to.links],
+    ["the limit of clocks", from.clockLimit, to.clockLimit],
     ["the fence devices", fencesOf(from, to), to.fences],
     ["the services", services(from), services(to)],
     ["rho_ppm", from.timings.rho, to.timings.rho],

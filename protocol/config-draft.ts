@@ -19,7 +19,7 @@ import {
 import { has, list, openTable, optional, required, type Table, tables } from "./config-reader.ts"
 import { type ResourceDraft, readResources } from "./config-resources.ts"
 import { lossMax } from "./frame.ts"
-import { defaults, linkThresholds } from "./profiles.ts"
+import { clockLimit, defaults, linkThresholds } from "./profiles.ts"
 import { timingKeys } from "./timings.ts"
 
 export interface Draft {
@@ -29,6 +29,7 @@ export interface Draft {
   readonly profile: ProfileName | undefined
   readonly timings: TimingsDraft
   readonly links: LinksDraft | undefined
+  readonly clock: ClockDraft | undefined
   readonly witness: WitnessDraft | undefined
   readonly sites: readonly SiteDraft[]
   readonly nodes: readonly NodeDraft[]
@@ -51,6 +52,10 @@ export interface LinksDraft {
   readonly jitterCritical: number | undefined
   readonly lossPpm: number | undefined
   readonly rtt: number | undefined
+}
+
+export interface ClockDraft {
+  readonly limit: number | undefined
 }
 
 export interface WitnessDraft {
@@ -110,6 +115,7 @@ export const topKeys = [
   "profile",
   "timings",
   "links",
+  "clock",
   "witness",
   "site",
   "node",
@@ -128,6 +134,7 @@ export function readDraft(table: Table): Draft {
     profile: optional(table, "profile", oneOf("industrial", "energy", "relaxed"), defaults.profile),
     timings: readTimings(table),
     links: readLinks(table),
+    clock: readClock(table),
     witness: readWitness(table),
     sites: many("site", siteKeys, 1, bounds.sites).map(readSite),
     nodes: many("node", nodeKeys, 1, bounds.nodes).map(readNode),
@@ -167,6 +174,13 @@ function readLinks(top: Table): LinksDraft | undefined {
     lossPpm: figure("loss_ppm", lossMax, linkThresholds.lossPpm),
     rtt: figure("rtt_ms", bounds.linkFigure, linkThresholds.rtt),
   }
+}
+
+function readClock(top: Table): ClockDraft | undefined {
+  if (!has(top, "clock")) return undefined
+  const table = openTable(top.fields.clock, ["clock"], ["limit_ms"], top.errors)
+  if (table === undefined) return undefined
+  return { limit: optional(table, "limit_ms", integer(1, bounds.clockLimit), clockLimit) }
 }
 
 function readWitness(top: Table): WitnessDraft | undefined {

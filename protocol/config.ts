@@ -26,6 +26,7 @@ import type {
 } from "./cluster.ts"
 import { checkDraft, nodesOfTicket } from "./config-checks.ts"
 import {
+  type ClockDraft,
   type Draft,
   type LinksDraft,
   type NodeDraft,
@@ -39,10 +40,10 @@ import {
 import type { FenceDraft } from "./config-fences.ts"
 import { type ConfigError, openTable } from "./config-reader.ts"
 import { checkWatchdogs } from "./config-watchdogs.ts"
-import { defaults, linkThresholds, profiles } from "./profiles.ts"
+import { clockLimit, defaults, linkThresholds, profiles } from "./profiles.ts"
 import { err, ok, type Result } from "./result.ts"
 import { timingsFrom } from "./timings.ts"
-import { millis, type NodeId, nodeId, serviceName, siteId, ticketName } from "./units.ts"
+import { type Millis, millis, type NodeId, nodeId, serviceName, siteId, ticketName } from "./units.ts"
 import { rivalQuorums, siteLayout } from "./votes.ts"
 
 export type { ConfigError, ConfigPath } from "./config-reader.ts"
@@ -79,6 +80,7 @@ function complete(draft: Draft): Completed {
     profile,
     timings: timingsFrom(profiles[profile], draft.timings.written),
     links: draft.links === undefined ? undefined : completeLinks(draft.links),
+    clockLimit: completeClockLimit(draft.clock),
     sites: draft.sites.map((site) => completeSite(site, draft)).sort(byName),
     nodes: draft.nodes.map(completeNode).sort((a, b) => a.id - b.id),
     witness: draft.witness === undefined ? undefined : completeWitness(draft.witness),
@@ -100,6 +102,11 @@ function completeLinks(links: LinksDraft): LinkThresholds | undefined {
     rtt: millis(sure(links.rtt)),
   }
   return canonicalJson(thresholds) === canonicalJson(linkThresholds) ? undefined : thresholds
+}
+
+function completeClockLimit(clock: ClockDraft | undefined): Millis | undefined {
+  const limit = clock === undefined ? clockLimit : millis(sure(clock.limit))
+  return limit === clockLimit ? undefined : limit
 }
 
 function completeSite(site: SiteDraft, draft: Draft): SiteConfig {

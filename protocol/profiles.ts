@@ -95,6 +95,9 @@ export const linkThresholds: LinkThresholds = {
   rtt: millis(50),
 }
 
+/** 50 ms: where Ceph and the alerts of Prometheus' node exporter draw the line. No right rests on a wall clock; logs and alerts do. */
+export const clockLimit = millis(50)
+
 export const defaults = {
   profile: "industrial",
   /** Half a site without the witness's vote does nothing: the only choice that surprises nobody. */

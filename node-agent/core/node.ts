@@ -20,6 +20,7 @@ import {
   watchActivations,
 } from "./activations.ts"
 import { nextCommandWork, onOperatorCommand, tickCommands } from "./commands.ts"
+import { noteConditions } from "./conditions.ts"
 import { driveConfiguration, nextConfigurationWork } from "./configuration.ts"
 import { adoptStored } from "./configuration-spread.ts"
 import { coordinate, nextCoordination } from "./coordinator.ts"
@@ -112,7 +113,7 @@ function handle(turn: Turn, event: NodeEvent): void {
       const { kind: _, wall, ...sample } = event
       node.health = { ...node.health, ...sample }
       node.wall = wall
-      return
+      return noteConditions(turn)
     }
     case "suspended":
       return onSuspended(turn, event.slept)

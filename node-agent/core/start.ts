@@ -14,6 +14,7 @@ import {
   type WallTime,
 } from "../../protocol/units.ts"
 import { protocolVersions, type VersionRange } from "../../protocol/version.ts"
+import { initialConditions } from "./conditions.ts"
 import { settlingEnd } from "./configuration-spread.ts"
 import type { ConfigurationState } from "./configuration-state.ts"
 import type { Cryptography } from "./cryptography.ts"
@@ -193,6 +194,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
       configChecksum: config.checksum.slice(0, 8),
       services: [],
     },
+    conditions: initialConditions(now),
     wall: options.wall,
     control: "absent",
     gate: options.gate,

@@ -26,6 +26,7 @@ import type {
   WallTime,
 } from "../../protocol/units.ts"
 import type { ViewStanding } from "../../protocol/votes.ts"
+import type { Conditions } from "./conditions.ts"
 import type { ConfigurationState, Joint } from "./configuration-state.ts"
 import type { Debt } from "./debts.ts"
 import type { DurableState } from "./durable.ts"
@@ -83,6 +84,7 @@ export interface NodeState {
   sites: ReadonlyMap<SiteId, RemoteSite>
   operator: OperatorState
   health: HealthEntry
+  conditions: Conditions
   wall: WallTime
   control: "absent" | "present"
   /** Does the kernel close floating addresses here when their lease ends (SPEC G)? `none`: there are none. */

@@ -22,6 +22,7 @@ export type Noun =
   | "link"
   | "receiver"
   | "witness"
+  | "credential"
   | "cluster"
 
 interface Described {
@@ -133,20 +134,20 @@ export const catalogue: Readonly<Record<string, CatalogueEntry>> = {
   "gate-missing": opens("critical", "node", "has lost its gate: addresses may pass without a lease"),
   "gate-restored": ends("node", "has its gate again", "gate-missing"),
   // Health and administration.
-  "configuration-mismatch": opens("warning", "node", "has another configuration than its neighbours", {
-    forMs: millis(10_000),
-  }),
+  // Nodes tell these two when they have lasted.
+  "configuration-mismatch": opens("warning", "node", "has another configuration than its neighbours"),
   "configuration-agreed": ends(
     "node",
     "has the same configuration as its neighbours",
     "configuration-mismatch",
   ),
-  "clock-out-of-bounds": opens("warning", "node", "has a clock out of bounds", { forMs: millis(60_000) }),
+  "clock-out-of-bounds": opens("warning", "node", "has a clock out of bounds"),
   "clock-in-bounds": ends("node", "has a clock in bounds", "clock-out-of-bounds"),
   "node-late": happens("warning", "node", "is slow: its own loop runs late"),
   suspended: happens("critical", "node", "was suspended and has revoked its rights"),
-  "key-expiring": opens("warning", "node", "has a key or certificate near its end"),
-  "key-renewed": ends("node", "has a renewed key", "key-expiring"),
+  // The only key with an end: keys of nodes have none, certificates are the platform's and the receivers'.
+  "credential-expiring": opens("warning", "credential", "is near its end", { clearMs: atOnce }),
+  "credential-ended": ends("credential", "opens nothing any more", "credential-expiring"),
   "configuration-active": noted("cluster", "has a new configuration"),
   "node-removed": noted("node", "is not in the configuration any more"),
   "operator-command": noted("cluster", "was given a command"),
