@@ -1,6 +1,8 @@
 /** What an administrator of one cluster may ask of its object besides alerts: credentials, node keys, and its end. */
 import { never } from "../protocol/assert.ts"
+import type { WallTime } from "../protocol/units.ts"
 import type { AdminCommand } from "./admin-commands.ts"
+import type { PlacedEvent } from "./alerts/incidents.ts"
 import { readClock } from "./clock.ts"
 import type { WitnessConfiguration } from "./configuration.ts"
 import { type Credentials, credentialsMax, describeCredential, endOf } from "./credentials.ts"
@@ -16,6 +18,8 @@ export interface Administered {
   /** Public keys that are not believed any more. */
   readonly revokedKeys: readonly string[]
   readonly revokeKey: (key: string) => void
+  /** One transaction: `work`, and the events it returns. */
+  readonly commit: (now: WallTime, work: () => readonly PlacedEvent[]) => void
 }
 
 export async function administer(command: AdminCommand, cluster: Administered): Promise<AdminAnswer> {
@@ -32,9 +36,7 @@ export async function administer(command: AdminCommand, cluster: Administered): 
       return { kind: "ok", body: { ...describeCredential(made.credential), credential: made.text } }
     }
     case "revoke-credential":
-      return credentials.revoke(command.id)
-        ? { kind: "ok", body: { revoked: command.id } }
-        : { kind: "refused", reason: "unknown-credential", detail: command.id }
+      return revokeCredential(command.id, cluster)
     case "revoke-node": {
       const found = configuration.nodes.find(({ node }) => node === command.node)
       if (found === undefined)
@@ -45,4 +47,12 @@ export async function administer(command: AdminCommand, cluster: Administered): 
     default:
       return never(command)
   }
+}
+
+function revokeCredential(id: string, { credentials, commit }: Administered): AdminAnswer {
+  const credential = credentials.list().find((each) => each.id === id)
+  if (credential === undefined) return { kind: "refused", reason: "unknown-credential", detail: id }
+  const now = readClock()
+  commit(now, () => credentials.revoke(credential, now))
+  return { kind: "ok", body: { revoked: id } }
 }

@@ -27,7 +27,7 @@ import { isSealedByNewest, type KeyRing, openText, readKeyRing, sealText } from 
 import type { TargetPolicy } from "./alerts/target.ts"
 import { readClock } from "./clock.ts"
 import type { Environment } from "./environment.ts"
-import { attempt } from "./notify.ts"
+import { Heartbeat } from "./heartbeat.ts"
 import type { Tables } from "./schema.ts"
 import type { CountedSql } from "./sql.ts"
 
@@ -37,18 +37,27 @@ export interface OfficeSurroundings {
   readonly events: Tables
   /** One transaction: `work`, and the events it returns. */
   readonly commit: (now: WallTime, work: () => readonly PlacedEvent[]) => void
+  /** There may be something for the alarm to do that it was not set for. */
+  readonly changed: () => void
+  /** The earliest thing that the alarm has to do. */
+  readonly dueAt: () => WallTime | undefined
 }
 
 const dryRunMs = 7 * 86_400_000
+/** Fifty requests are allowed in one run on the free plan; the next alarm goes on. */
+const requestsPerRun = 40
+/** So long a run of the alarm may be, and some attempts longer. */
+const runMs = 30_000
+/** How long a run waits until it looks around again, whatever is due: a post may have brought something. */
+const movementMinMs = 50
+const movementMaxMs = 1_000
 
 export class AlertOffice {
   readonly desk: AlertDesk
   readonly outbox: AlertOutbox
   readonly #surroundings: OfficeSurroundings
   #secrets: AlertSecrets | undefined
-  /** How often the second monitor hears from here; `undefined`: there is none. */
-  #heartbeatEvery: number | undefined
-  #heartbeatAt: WallTime | undefined
+  readonly #heartbeat: Heartbeat
 
   constructor(sql: CountedSql, surroundings: OfficeSurroundings) {
     this.#surroundings = surroundings
@@ -64,6 +73,13 @@ export class AlertOffice {
       dedupKey: (lead) => `${cluster()}:${lead}`,
       policy: () => this.#policy(),
       commit: surroundings.commit,
+      changed: surroundings.changed,
+    })
+    this.#heartbeat = new Heartbeat({
+      cluster,
+      target: async () => (await this.#opened()).heartbeat,
+      policy: () => this.#policy(),
+      changed: surroundings.changed,
     })
   }
 
@@ -71,25 +87,53 @@ export class AlertOffice {
     this.desk.load(now)
     this.outbox.load()
     const every = this.desk.tables.setting("heartbeat_every_ms")
-    this.#heartbeatEvery = every === undefined || every === "" ? undefined : Number(every)
+    this.#heartbeat.every = every === undefined || every === "" ? undefined : Number(every)
     this.#secrets = undefined
   }
 
   /** When the alarm has something to do here. */
   nextAt(): WallTime | undefined {
-    const beat =
-      this.#heartbeatEvery === undefined ? undefined : (this.#heartbeatAt ?? 0) + this.#heartbeatEvery
-    const due = [this.desk.nextAt(), this.outbox.nextAt(), beat].filter((each) => each !== undefined)
+    const due = [this.desk.nextAt(), this.outbox.nextAt(), this.#heartbeat.nextAt()].filter(
+      (each) => each !== undefined,
+    )
     return due.length === 0 ? undefined : wallTime(Math.min(...due))
   }
 
-  /** What time brings, then the letters, then the sign of life: a monitor that hears it knows that all before it went well. */
-  async work(): Promise<void> {
+  /**
+   * One run of the alarm: what time brings, the letters that are due and the sign of life, and what becomes due while answers
+   * are awaited. What hangs holds up nothing of it; a run that is long enough leaves it to the next one.
+   * `expire`: what time brings outside of alerts.
+   */
+  async work(expire: () => void): Promise<void> {
+    const from = readClock()
+    for (let requests = 0; ; ) {
+      expire()
+      this.#advance()
+      requests += this.outbox.start(requestsPerRun - requests)
+      requests += this.#heartbeat.start()
+      const isIdle = this.outbox.isIdle && this.#heartbeat.underWay === undefined
+      if (isIdle || requests >= requestsPerRun || readClock() - from >= runMs) return
+      await this.#movement()
+    }
+  }
+
+  #advance(): void {
     const now = readClock()
     const next = this.desk.nextAt()
     if (next !== undefined && next <= now) this.#surroundings.commit(now, () => [])
-    await this.outbox.deliver()
-    await this.#beat()
+  }
+
+  /** An answer, a new letter, or the time of something else. */
+  async #movement(): Promise<void> {
+    const due = (this.#surroundings.dueAt() ?? Number.POSITIVE_INFINITY) - readClock()
+    const wait = Math.min(Math.max(due, movementMinMs), movementMaxMs)
+    const stop = new AbortController()
+    const time = scheduler.wait(wait, { signal: stop.signal }).catch(() => undefined)
+    try {
+      await Promise.race([time, this.outbox.moved(), this.#heartbeat.underWay ?? time])
+    } finally {
+      stop.abort()
+    }
   }
 
   async run(command: AlertCommand): Promise<AlertAnswer> {
@@ -185,7 +229,7 @@ export class AlertOffice {
     const { receivers, heartbeat } = await this.#opened()
     const shown = receivers.map((receiver) => ({
       ...describeReceiver(receiver),
-      failing: this.outbox.failing(receiver.name, readClock()),
+      failing: this.outbox.paces.failing(receiver.name, readClock()),
     }))
     const beat = heartbeat && { origin: new URL(heartbeat.url).origin, every_ms: heartbeat.every }
     return { rules: { ...this.desk.rules, receiver: undefined }, receivers: shown, heartbeat: beat }
@@ -206,12 +250,12 @@ export class AlertOffice {
       this.#surroundings.commit(now, () => {
         this.desk.tables.storeSetting("secrets", sealed)
         this.desk.tables.storeSetting("heartbeat_every_ms", String(secrets.heartbeat?.every ?? ""))
-        this.outbox.learn(secrets.receivers)
+        this.outbox.paces.learn(secrets.receivers)
         this.desk.replaceRules(rules, now)
         return []
       })
       this.#secrets = secrets
-      this.#heartbeatEvery = secrets.heartbeat?.every
+      this.#heartbeat.every = secrets.heartbeat?.every
     }
     const receivers = secrets.receivers.map(({ name, kind: of }) => ({ name, kind: of }))
     return ok({ receivers, routes: rules.route.length, stored: kind === "replace-rules" })
@@ -263,20 +307,6 @@ export class AlertOffice {
     if (receiver === undefined) return refused("unknown-receiver", name)
     const [opened, ended] = testNotifications(this.#surroundings.cluster(), name, now)
     return ok({ receiver: name, attempts: await this.outbox.test(receiver, opened, ended) })
-  }
-
-  async #beat(): Promise<void> {
-    const now = readClock()
-    if (this.#heartbeatEvery === undefined || now < (this.#heartbeatAt ?? 0) + this.#heartbeatEvery) return
-    this.#heartbeatAt = now
-    const { heartbeat } = await this.#opened()
-    if (heartbeat === undefined) return
-    const request = { method: "POST", url: heartbeat.url, headers: {}, body: "" } as const
-    const answer = await attempt(request, this.#policy())
-    if (answer.kind === "answered" && answer.status < 300) return
-    // The monitor itself pages when it hears nothing; here it is worth a line.
-    const reason = answer.kind === "failed" ? answer.reason : `status ${answer.status}`
-    console.warn({ message: "the heartbeat failed", cluster: this.#surroundings.cluster(), reason })
   }
 
   async #opened(): Promise<AlertSecrets> {

@@ -1,22 +1,25 @@
 /**
  * The outbox: letters that wait, and the sending of them. At least once, in order for each receiver and group, at most one
- * at a time for each receiver, so that a slow one holds up nobody else. Every attempt is stored before the next.
+ * at a time for each receiver. Every attempt is stored before the next.
  *
  * 1. `post` stores a letter in the transaction of the change it tells of.
- * 2. The alarm calls `deliver`. A letter is stored before it is sent (the output gate holds the request back until then),
- *    and settled after its answer. Killed in between, it is sent again: the receiver knows it by its id.
+ * 2. The alarm calls `start` for what is due, and again whenever something `moved`. A letter is stored before it is sent (the
+ *    output gate holds the request back until then), and settled after its answer. Killed in between, it is sent again: the
+ *    receiver knows it by its id.
  * 3. What is to follow from an answer (`delivery.ts`) and whether the receiver may be tried now (`pace.ts`) is decided purely.
+ *
+ * A receiver that hangs holds up no other (SPEC A8): nobody waits for its answer, and of the connections that the platform
+ * allows one is left for receivers that answered last time.
  */
 import { assert } from "../protocol/assert.ts"
 import type { WallTime } from "../protocol/units.ts"
 import { wallTime } from "../protocol/units.ts"
+import { AlertPaces } from "./alert-paces.ts"
 import type { AlertTables, Letter } from "./alert-tables.ts"
 import { type Disposition, dispose } from "./alerts/delivery.ts"
 import type { Group } from "./alerts/groups.ts"
 import type { PlacedEvent } from "./alerts/incidents.ts"
 import type { Notification, Outcome } from "./alerts/notification.ts"
-import { conditionOf, freshPace, mayAttempt, noteAttempt, type Pace, type Permission } from "./alerts/pace.ts"
-import type { Traits } from "./alerts/receivers/kind.ts"
 import { classify, type Receiver, requestFor, silenceOf, traitsOf } from "./alerts/receivers/receiver.ts"
 import { supersede } from "./alerts/supersession.ts"
 import type { TargetPolicy } from "./alerts/target.ts"
@@ -31,12 +34,16 @@ export interface OutboxSurroundings {
   readonly policy: () => TargetPolicy
   /** One transaction: `work`, and these events. */
   readonly commit: (now: WallTime, work: () => readonly PlacedEvent[]) => void
+  /** An answer came when no run of the alarm was waiting for it. */
+  readonly changed: () => void
 }
 
 /** Six outgoing connections are allowed at a time; one is left for the heartbeat. */
 const atOnce = 5
-/** Fifty requests are allowed in one run on the free plan; the next alarm goes on. */
-const attemptsPerRun = 40
+/** Of those, for receivers whose latest attempt failed. */
+const troubledAtOnce = 4
+/** An attempt of which nothing was heard by then is made again: the object was stopped in the middle of it. */
+const attemptLostMs = 15_000
 
 /** What one attempt of a test came to, for the operator who asked. */
 export interface TestResult {
@@ -52,41 +59,27 @@ export class AlertOutbox {
   readonly #surroundings: OutboxSurroundings
   /** Oldest first. */
   #pending: ReadonlyMap<string, Letter> = new Map()
-  #paces: ReadonlyMap<string, Pace> = new Map()
-  readonly #inFlight = new Map<string, Promise<void>>()
+  readonly paces: AlertPaces
+  /** By receiver. */
+  readonly #inFlight = new Map<string, { readonly settled: Promise<void>; readonly from: WallTime }>()
   readonly #sending = new Set<string>()
   /** When each open group is told again, for services that forget. In memory: after a restart it is due at once. */
   readonly #reminders = new Map<string, WallTime>()
-  /** Known without opening the receivers' secrets. */
-  #traits: ReadonlyMap<string, Traits> = new Map()
+  #posted = Promise.withResolvers<void>()
 
   constructor(tables: AlertTables, surroundings: OutboxSurroundings) {
     this.#tables = tables
     this.#surroundings = surroundings
+    this.paces = new AlertPaces(tables)
   }
 
   load(): void {
     this.#pending = new Map(this.#tables.pendingLetters().map((letter) => [letter.id, letter]))
-    const paces = this.#tables.setting("paces")
-    this.#paces = new Map(paces === undefined ? [] : Object.entries<Pace>(JSON.parse(paces)))
-    const traits = this.#tables.setting("traits")
-    this.#traits = new Map(traits === undefined ? [] : Object.entries<Traits>(JSON.parse(traits)))
+    this.paces.load()
   }
 
   get pending(): readonly Letter[] {
     return [...this.#pending.values()]
-  }
-
-  /** Why a receiver counts as failing; `undefined`: it does not. */
-  failing(receiver: string, now: WallTime): string | undefined {
-    return failureOf(this.#paceOf(receiver), now)
-  }
-
-  /** The receivers changed: what each bears, and nothing more about those that are gone. */
-  learn(receivers: readonly Receiver[]): void {
-    this.#traits = new Map(receivers.map((receiver) => [receiver.name, traitsOf(receiver)]))
-    this.#tables.storeSetting("traits", JSON.stringify(Object.fromEntries(this.#traits)))
-    this.#storePaces(new Map([...this.#paces].filter(([name]) => this.#traits.has(name))))
   }
 
   /** In the transaction of the change it tells of. */
@@ -109,7 +102,7 @@ export class AlertOutbox {
       reference: undefined,
     }
     this.#tables.storeLetter(letter)
-    if (sent) this.#pending = new Map(this.#pending).set(letter.id, letter)
+    if (sent) this.#await(letter)
   }
 
   /** A dead or delivered letter once more, as it was. */
@@ -123,52 +116,70 @@ export class AlertOutbox {
       rendering: "full",
     }
     this.#tables.storeLetter({ ...again, reason: "replayed" })
-    this.#pending = new Map(this.#pending).set(letter.id, again)
+    this.#await(again)
   }
 
-  /** When there is something to send. */
+  /** When there is something to start. What is under way says so itself, or was lost. */
   nextAt(): WallTime | undefined {
-    const letters = this.#heads().map((letter) => this.#whenFor(letter))
-    const reminders = this.#remindable().map(({ key }) => this.#reminders.get(key) ?? 0)
-    const all = [...letters, ...reminders]
+    const now = readClock()
+    const free = ({ receiver }: { readonly receiver: string }): boolean => this.#hasRoomFor(receiver)
+    const letters = this.#heads().filter(({ notification }) => free(notification))
+    const reminders = this.#remindable().filter(free)
+    const all = [
+      ...letters.map((letter) => this.#whenFor(letter)),
+      ...reminders.map(({ key }) => this.#reminders.get(key) ?? 0),
+      ...[...this.#inFlight.values()].map(({ from }) => from + attemptLostMs).filter((at) => at > now),
+    ]
     return all.length === 0 ? undefined : wallTime(Math.min(...all))
   }
 
-  /** Sends what is due, at most five at once and one for each receiver, until nothing is due or the run is long enough. */
-  async deliver(): Promise<void> {
-    let attempts = 0
-    for (;;) {
-      const now = readClock()
-      for (const { letter, reminder } of this.#due(now)) {
-        const { receiver } = letter.notification
-        if (this.#inFlight.size >= atOnce || attempts >= attemptsPerRun || this.#inFlight.has(receiver))
-          continue
-        const may = this.#mayAttempt(receiver, now)
-        if (may.kind === "later") continue
-        this.#paces = new Map(this.#paces).set(receiver, may.pace)
-        attempts += 1
-        const sending = reminder === undefined ? this.#send(letter) : this.#remind(letter, reminder)
-        const settled = sending.finally(() => this.#inFlight.delete(receiver))
-        this.#inFlight.set(receiver, settled)
-      }
-      if (this.#inFlight.size === 0) return
-      await this.#untilSomethingMoves(now)
-    }
+  get isIdle(): boolean {
+    return this.#inFlight.size === 0
   }
 
-  /** An answer, or the time of a letter for a receiver that is free: one that hangs holds up nobody's retry. */
-  async #untilSomethingMoves(now: WallTime): Promise<void> {
-    const waits = this.#heads()
-      .filter(({ notification }) => !this.#inFlight.has(notification.receiver))
-      .map((letter) => this.#whenFor(letter) - now)
-      .filter((wait) => wait > 0)
-    const stop = new AbortController()
-    const time = waits.length === 0 ? [] : [scheduler.wait(Math.min(...waits), { signal: stop.signal })]
-    try {
-      await Promise.race([...this.#inFlight.values(), ...time.map((each) => each.catch(() => undefined))])
-    } finally {
-      stop.abort()
+  /** Starts what is due, `most` attempts at most, and returns how many. */
+  start(most: number): number {
+    const now = readClock()
+    let started = 0
+    for (const { letter, reminder } of this.#due(now)) {
+      const { receiver } = letter.notification
+      if (started >= most || !this.#hasRoomFor(receiver)) continue
+      const may = this.paces.mayAttempt(receiver, now)
+      if (may.kind === "later") continue
+      this.paces.keep({ receiver, pace: may.pace })
+      started += 1
+      this.#track(receiver, reminder === undefined ? this.#send(letter) : this.#remind(letter, reminder), now)
     }
+    return started
+  }
+
+  /** Resolves with an answer, or a new letter; rejects if one could not be sent for a reason of our own. */
+  moved(): Promise<void> {
+    return Promise.race([this.#posted.promise, ...[...this.#inFlight.values()].map(({ settled }) => settled)])
+  }
+
+  #hasRoomFor(receiver: string): boolean {
+    if (this.#inFlight.has(receiver) || this.#inFlight.size >= atOnce) return false
+    const troubled = [...this.#inFlight.keys()].filter((each) => this.paces.isTroubled(each))
+    return !this.paces.isTroubled(receiver) || troubled.length < troubledAtOnce
+  }
+
+  #track(receiver: string, sending: Promise<void>, from: WallTime): void {
+    const settled = sending.finally(() => {
+      this.#inFlight.delete(receiver)
+      this.#surroundings.changed()
+    })
+    // Whoever waits for it hears of it too; it may be that nobody does.
+    settled.catch((error) =>
+      console.error({ message: "a letter could not be sent", receiver, error: String(error) }),
+    )
+    this.#inFlight.set(receiver, { settled, from })
+  }
+
+  #await(letter: Letter): void {
+    this.#pending = new Map(this.#pending).set(letter.id, letter)
+    this.#posted.resolve()
+    this.#posted = Promise.withResolvers()
   }
 
   /** Trigger and resolve of a test, sent now; a success ends the receiver's pause. */
@@ -204,10 +215,11 @@ export class AlertOutbox {
   }
 
   #whenFor({ nextAt, notification: { receiver } }: Letter): WallTime {
-    const may = this.#mayAttempt(receiver, nextAt)
+    const may = this.paces.mayAttempt(receiver, nextAt)
     return may.kind === "later" ? may.at : nextAt
   }
 
+  /** First what is for receivers that answered last time. */
   #due(now: WallTime): readonly Due[] {
     const letters = this.#heads()
       .filter((letter) => letter.nextAt <= now && !this.#sending.has(letter.id))
@@ -215,9 +227,13 @@ export class AlertOutbox {
     const reminders = this.#remindable().flatMap(({ key, receiver, dedupKey }) => {
       if ((this.#reminders.get(key) ?? 0) > now) return []
       const letter = this.#tables.lastDelivered(receiver, dedupKey)
-      return letter === undefined ? [] : [{ letter, reminder: key }]
+      if (letter !== undefined) return [{ letter, reminder: key }]
+      // It never got there: nothing to remind of, now.
+      this.#reminders.set(key, wallTime(now + (this.paces.traits(receiver)?.reminderEvery ?? 0)))
+      return []
     })
-    return [...letters, ...reminders]
+    const trouble = ({ letter }: Due): number => Number(this.paces.isTroubled(letter.notification.receiver))
+    return [...letters, ...reminders].toSorted((a, b) => trouble(a) - trouble(b))
   }
 
   #remindable(): readonly {
@@ -227,27 +243,15 @@ export class AlertOutbox {
   }[] {
     const waiting = new Set(this.pending.map(({ notification }) => notification.dedupKey))
     return this.#surroundings.groups().flatMap(({ key, receiver, lead, toldAt }) => {
-      if (toldAt === undefined || this.#traits.get(receiver)?.reminderEvery === undefined) return []
+      if (toldAt === undefined || this.paces.traits(receiver)?.reminderEvery === undefined) return []
       const dedupKey = this.#surroundings.dedupKey(lead)
       return waiting.has(dedupKey) ? [] : [{ key, receiver, dedupKey }]
     })
   }
 
-  #paceOf(receiver: string): Pace {
-    return this.#paces.get(receiver) ?? freshPace
-  }
-
-  #mayAttempt(receiver: string, now: WallTime): Permission {
-    const traits = this.#traits.get(receiver)
-    // Of a receiver that was removed nothing is held back: its letters are dropped.
-    return traits === undefined
-      ? { kind: "now", pace: freshPace }
-      : mayAttempt(this.#paceOf(receiver), traits, now)
-  }
-
   async #remind(letter: Letter, key: string): Promise<void> {
     const { receiver: name } = letter.notification
-    const every = this.#traits.get(name)?.reminderEvery ?? 0
+    const every = this.paces.traits(name)?.reminderEvery ?? 0
     this.#reminders.set(key, wallTime(readClock() + every))
     const receiver = (await this.#surroundings.receivers()).find((each) => each.name === name)
     if (receiver === undefined) return
@@ -326,32 +330,16 @@ export class AlertOutbox {
   /** Notes an attempt in the receiver's pace, in one transaction with `work`; tells when it begins or ceases to fail. */
   #note(receiver: Receiver, outcome: Outcome, work: () => readonly PlacedEvent[]): void {
     const now = readClock()
-    const before = this.#paceOf(receiver.name)
-    const pace = noteAttempt(before, outcome, { now, chance: chance() })
-    const [was, is] = [failureOf(before, now), failureOf(pace, now)]
-    this.#surroundings.commit(now, () => {
-      const events = [...work()]
-      if ((was === undefined) !== (is === undefined)) {
-        this.#storePaces(new Map(this.#paces).set(receiver.name, pace))
-        events.push(receiverMoved(receiver.name, is, now))
-      }
-      return events
-    })
-    this.#paces = new Map(this.#paces).set(receiver.name, pace)
+    const change = this.paces.after(receiver.name, outcome, { now, chance: chance() })
+    this.#surroundings.commit(now, () => [...work(), ...this.paces.write(change)])
+    this.paces.keep(change)
   }
 
   #works(receiver: string): void {
     const now = readClock()
-    const broken = this.failing(receiver, now) !== undefined
-    this.#surroundings.commit(now, () => {
-      this.#storePaces(new Map(this.#paces).set(receiver, freshPace))
-      return broken ? [receiverMoved(receiver, undefined, now)] : []
-    })
-  }
-
-  #storePaces(paces: ReadonlyMap<string, Pace>): void {
-    this.#paces = paces
-    this.#tables.storeSetting("paces", JSON.stringify(Object.fromEntries(paces)))
+    const change = this.paces.wellAgain(receiver, now)
+    this.#surroundings.commit(now, () => this.paces.write(change))
+    this.paces.keep(change)
   }
 
   #drop(id: string, reason: string): void {
@@ -368,11 +356,6 @@ interface Due {
   readonly letter: Letter
   /** Key of the group that is told again; `undefined`: the letter is new. */
   readonly reminder: string | undefined
-}
-
-function failureOf(pace: Pace, now: WallTime): string | undefined {
-  const condition = conditionOf(pace, now)
-  return condition.kind === "well" ? undefined : condition.reason
 }
 
 interface Made {
@@ -416,18 +399,6 @@ function deliveryFailed(letter: Letter, reason: string, now: WallTime): PlacedEv
     severity: "warning",
     at: now,
     detail: `${letter.notification.action} of ${about.title} was given up: ${reason}`.slice(0, 512),
-  }
-}
-
-function receiverMoved(receiver: string, broken: string | undefined, now: WallTime): PlacedEvent {
-  const kind = broken === undefined ? "receiver-works" : "receiver-failing"
-  return {
-    id: `${kind}:${receiver}:${now}`,
-    kind,
-    subject: receiver,
-    severity: broken === undefined ? "info" : "critical",
-    at: now,
-    detail: (broken ?? "").slice(0, 512),
   }
 }
 

@@ -21,6 +21,7 @@ import type { WallTime } from "../protocol/units.ts"
 import { wallTime } from "../protocol/units.ts"
 import type { AdminCommand } from "./admin-commands.ts"
 import { type AdminAnswer, administer } from "./administration.ts"
+import { Alarm, alarmLost } from "./alarm.ts"
 import type { AlertAnswer, AlertCommand } from "./alert-commands.ts"
 import { AlertOffice } from "./alert-office.ts"
 import type { PlacedEvent } from "./alerts/incidents.ts"
@@ -66,10 +67,6 @@ export type ObjectAnswer =
   | { readonly kind: "ok"; readonly body: string }
   | { readonly kind: "refused"; readonly reason: RequestReason; readonly detail: string }
 
-/** An alarm that is this late was lost: the platform promises a minute. */
-const alarmOverdueMs = 60_000
-/** Never in the past, or the alarm fires in a loop. */
-const alarmSoonestMs = 50
 const eventsShown = 200
 
 /** The cluster as this instance knows it; replaced whole after each write, and only then. */
@@ -91,6 +88,7 @@ export class ClusterWitness extends DurableObject<Environment> {
   readonly #tables: Tables
   readonly #office: AlertOffice
   readonly #credentials: Credentials
+  readonly #alarm: Alarm
   #memory: Memory | undefined
   /** Posts with a claim to a voice, waiting for their rivals. */
   #rivals: readonly PendingPost[] = []
@@ -104,6 +102,13 @@ export class ClusterWitness extends DurableObject<Environment> {
       environment: env,
       events: this.#tables,
       commit: (now, work) => this.#commitAlerts(now, work),
+      changed: () => void this.#alarm.keep(),
+      dueAt: () => this.#dueAt(),
+    })
+    this.#alarm = new Alarm(ctx.storage, {
+      cluster: () => this.#memory?.cluster ?? "",
+      dueAt: () => this.#dueAt(),
+      count: (rowsWritten, now) => this.#count(rowsWritten, now),
     })
     if (!this.#tables.exist()) return
     ctx.storage.transactionSync(() => this.#tables.migrate())
@@ -150,7 +155,7 @@ export class ClusterWitness extends DurableObject<Environment> {
     )
     const summaries = read.flatMap((result) => (result.kind === "ok" ? [result.value] : []))
     const outcomes = summaries.length === 0 ? [] : await this.#outcomes(memory, summaries)
-    await this.#keepAlarm()
+    await this.#alarm.keep()
     const next = outcomes.values()
     const answers = read.map((result) => {
       if (result.kind === "error") return { kind: "refused" as const, reason: result.error }
@@ -200,7 +205,7 @@ export class ClusterWitness extends DurableObject<Environment> {
   async alerts(command: AlertCommand): Promise<ObjectAnswer | undefined> {
     if (this.#memory === undefined) return undefined
     const answer = await this.#office.run(command)
-    await this.#keepAlarm()
+    await this.#alarm.keep()
     return asText(answer)
   }
 
@@ -213,9 +218,11 @@ export class ClusterWitness extends DurableObject<Environment> {
       const keys = JSON.stringify([...new Set([...revokedKeys, key])])
       this.#office.desk.tables.storeSetting("revoked_keys", keys)
     }
-    return asText(
-      await administer(command, { credentials: this.#credentials, configuration, revokedKeys, revokeKey }),
-    )
+    const commit = this.#commitAlerts.bind(this)
+    const cluster = { credentials: this.#credentials, configuration, revokedKeys, revokeKey, commit }
+    const answer = await administer(command, cluster)
+    await this.#alarm.keep()
+    return asText(answer)
   }
 
   /** How far one of the cluster's own credentials reaches. */
@@ -247,23 +254,18 @@ export class ClusterWitness extends DurableObject<Environment> {
 
   /** From the cron: a second source for an alarm that was lost, which is worth telling. */
   async poke(): Promise<void> {
-    const armed = await this.ctx.storage.getAlarm()
-    if (this.#memory !== undefined && isLost(armed, readClock()) && this.#dueAt() !== undefined) {
+    if (this.#memory !== undefined && (await this.#alarm.isLost())) {
       const now = readClock()
       this.#commitAlerts(now, () => [alarmLost(now)])
     }
-    await this.#keepAlarm()
+    await this.#alarm.keep()
   }
 
-  /** The dead-man check and the deliveries. Idempotent; catches everything, because a seventh failure would end it. */
+  /** The dead-man check, what time brings to alerts, and the deliveries. Idempotent. */
   override async alarm(): Promise<void> {
-    try {
-      this.#expire()
-      if (this.#memory !== undefined) await this.#office.work()
-    } catch (error) {
-      console.error({ message: "the alarm failed", cluster: this.#memory?.cluster, error: String(error) })
-    }
-    await this.#arm(await this.ctx.storage.getAlarm())
+    await this.#alarm.run(async () => {
+      if (this.#memory !== undefined) await this.#office.work(() => this.#expire())
+    })
   }
 
   async #outcomes(memory: Memory, summaries: readonly Summary[]): Promise<readonly Outcome[]> {
@@ -300,6 +302,8 @@ export class ClusterWitness extends DurableObject<Environment> {
     if (this.#memory === undefined) return
     const now = readClock()
     this.#commit(now, ({ configuration, record }) => expire(configuration, record, now))
+    const ending = this.#credentials.nextAt()
+    if (ending !== undefined && ending <= now) this.#commitAlerts(now, () => this.#credentials.tellEnds(now))
   }
 
   /** A new object; or one that was deleted, with its epochs, and as another than the nodes knew. */
@@ -380,36 +384,15 @@ export class ClusterWitness extends DurableObject<Environment> {
     }
   }
 
-  /** Sees to it that an alarm is set. Alerts depend on it, rights do not: a failure here keeps no grant back. */
-  async #keepAlarm(): Promise<void> {
-    try {
-      await this.#arm(await this.ctx.storage.getAlarm())
-    } catch (error) {
-      console.error({
-        message: "the alarm could not be set",
-        cluster: this.#memory?.cluster,
-        error: String(error),
-      })
-    }
-  }
-
-  /** One lazy alarm: at the earliest thing due, moved only to be earlier or if it was lost. */
-  async #arm(armed: number | null): Promise<void> {
-    const earliest = this.#dueAt()
-    if (earliest === undefined) return
-    const now = readClock()
-    const lost = isLost(armed, now)
-    const at = Math.max(earliest, now + alarmSoonestMs)
-    if (!lost && armed !== null && armed <= at) return
-    this.#count(1, now)
-    await this.ctx.storage.setAlarm(at)
-  }
-
   /** The earliest thing that the alarm has to do. */
   #dueAt(): WallTime | undefined {
     if (this.#memory === undefined) return undefined
     const { record, configuration } = this.#memory
-    const due = [nextSilenceCheck(record.watch, configuration), this.#office.nextAt()]
+    const due = [
+      nextSilenceCheck(record.watch, configuration),
+      this.#credentials.nextAt(),
+      this.#office.nextAt(),
+    ]
     const known = due.filter((each) => each !== undefined)
     return known.length === 0 ? undefined : wallTime(Math.min(...known))
   }
@@ -417,7 +400,9 @@ export class ClusterWitness extends DurableObject<Environment> {
   /** What is stored is the truth that the next request starts from. */
   #recall(): void {
     this.#memory = this.#load()
-    if (this.#memory !== undefined) this.#office.load(readClock())
+    if (this.#memory === undefined) return
+    this.#office.load(readClock())
+    this.#credentials.load()
   }
 
   #load(): Memory | undefined {
@@ -439,21 +424,6 @@ export class ClusterWitness extends DurableObject<Environment> {
 
 function asText(answer: AlertAnswer | AdminAnswer): ObjectAnswer {
   return answer.kind === "ok" ? { kind: "ok", body: JSON.stringify(answer.body) } : answer
-}
-
-function isLost(armed: number | null, now: WallTime): boolean {
-  return armed === null || now - armed > alarmOverdueMs
-}
-
-function alarmLost(now: WallTime): PlacedEvent {
-  return {
-    id: `witness-alarm-lost:${now}`,
-    kind: "witness-alarm-lost",
-    subject: "object",
-    severity: "warning",
-    at: now,
-    detail: "the platform had dropped the alarm that watches for silence and sends notifications",
-  }
 }
 
 /** An operator registers the same version again without what a live change left with it: that stays. */

@@ -5,6 +5,8 @@
  */
 import type { WallTime } from "../protocol/units.ts"
 import { wallTime } from "../protocol/units.ts"
+import type { PlacedEvent } from "./alerts/incidents.ts"
+import { endings, nextEnding, revoked } from "./credential-watch.ts"
 import type { Scope } from "./scopes.ts"
 import type { CountedSql } from "./sql.ts"
 
@@ -16,6 +18,8 @@ export interface Credential {
   readonly hash: string
   readonly createdAt: WallTime
   readonly expiresAt: WallTime | undefined
+  /** What people were told of its end; absent in records of earlier versions. */
+  readonly told?: "expiring" | "ended" | undefined
 }
 
 export type Authorization =
@@ -27,9 +31,27 @@ export const credentialsMax = 50
 
 export class Credentials {
   readonly #sql: CountedSql
+  #nextEnding: WallTime | undefined
 
   constructor(sql: CountedSql) {
     this.#sql = sql
+  }
+
+  load(): void {
+    this.#nextEnding = nextEnding(this.list())
+  }
+
+  /** When `tellEnds` has something to tell. */
+  nextAt(): WallTime | undefined {
+    return this.#nextEnding
+  }
+
+  /** In a transaction with the events that it returns. */
+  tellEnds(now: WallTime): readonly PlacedEvent[] {
+    const told = endings(this.list(), now)
+    for (const { credential } of told) this.#store(credential)
+    this.load()
+    return told.map(({ event }) => event)
   }
 
   list(): readonly Credential[] {
@@ -46,13 +68,21 @@ export class Credentials {
     const id = hex(crypto.getRandomValues(new Uint8Array(4)))
     const text = `qb_${id}_${hex(crypto.getRandomValues(new Uint8Array(secretBytes)))}`
     const credential: Credential = { id, name, scope, hash: await sha256(text), createdAt: now, expiresAt }
-    this.#sql.run("INSERT INTO credentials (id, text) VALUES (?, ?)", id, JSON.stringify(credential))
+    this.#store(credential)
+    this.load()
     return { credential, text }
   }
 
-  /** From now on it opens nothing. */
-  revoke(id: string): boolean {
-    return this.#sql.run("DELETE FROM credentials WHERE id = ?", id) > 0
+  /** From now on it opens nothing. In a transaction with the events that it returns. */
+  revoke(credential: Credential, now: WallTime): readonly PlacedEvent[] {
+    this.#sql.run("DELETE FROM credentials WHERE id = ?", credential.id)
+    this.load()
+    return revoked(credential, now)
+  }
+
+  #store(credential: Credential): void {
+    const replace = "INSERT OR REPLACE INTO credentials (id, text) VALUES (?, ?)"
+    this.#sql.run(replace, credential.id, JSON.stringify(credential))
   }
 
   async authorize(text: string, now: WallTime): Promise<Authorization> {
@@ -64,7 +94,7 @@ export class Credentials {
   }
 }
 
-export function describeCredential({ hash: _, createdAt, expiresAt, ...rest }: Credential): object {
+export function describeCredential({ hash: _, told: __, createdAt, expiresAt, ...rest }: Credential): object {
   return { ...rest, created_at_ms: createdAt, expires_at_ms: expiresAt }
 }
 

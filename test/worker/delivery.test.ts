@@ -3,7 +3,7 @@
  * receivers that are real servers are in `test/e2e/delivery.test.ts`. The wall clock is fake and far ahead: no alarm fires
  * by itself.
  */
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test"
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test"
 import { env } from "cloudflare:workers"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { ReportedEvent } from "../../protocol/summaries.ts"
@@ -366,6 +366,52 @@ describe("what receivers answer", () => {
   })
 })
 
+describe("nothing of its own makes the alarm a loop", () => {
+  async function alarmIn(cluster: TestCluster): Promise<number> {
+    const at = await runInDurableObject(cluster.stub, (_instance, { storage }) => storage.getAlarm())
+    return (at ?? Number.NaN) - Date.now()
+  }
+
+  it("a run that fails is tried again, and not at once", async () => {
+    answering(202)
+    const cluster = await clusterWith(pagerduty("pager"))
+    const complaints = vi.spyOn(console, "error").mockImplementation(() => undefined)
+    const bindings: { RECEIVER_KEY?: string } = env as object
+    bindings.RECEIVER_KEY = "no key"
+    try {
+      await evictDurableObject(cluster.stub)
+      await report(cluster, "service-failed")
+      await runAlarm(cluster)
+      expect(JSON.stringify(complaints.mock.calls)).toContain("RECEIVER_KEY")
+      expect(await alarmIn(cluster)).toBeGreaterThanOrEqual(15_000)
+    } finally {
+      delete bindings.RECEIVER_KEY
+    }
+    await evictDurableObject(cluster.stub)
+    advance(15)
+    await runAlarm(cluster)
+    expect(await deliveries(cluster)).toMatchObject([{ state: "delivered" }])
+  })
+
+  it("a reminder of what never got there", async () => {
+    answering(400)
+    const cluster = await clusterWith(
+      '[[receiver]]\nname = "am"\nkind = "alertmanager"\nurl = "https://am.example.com"\n',
+    )
+    await report(cluster, "service-failed")
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      await runAlarm(cluster)
+      advance(10)
+    }
+    expect((await deliveries(cluster)).find(({ receiver }) => receiver === "am")).toMatchObject({
+      state: "dead",
+    })
+    await runAlarm(cluster)
+    await runAlarm(cluster)
+    expect(await alarmIn(cluster)).toBeGreaterThan(10_000)
+  })
+})
+
 describe("where notifications may go", () => {
   it("private addresses are for the embedded witness only: its deployment says so", async () => {
     const caught = answering(200)
@@ -413,7 +459,7 @@ describe("where notifications may go", () => {
 })
 
 describe("the second monitor", () => {
-  it("hears from the alarm at its pace, and nothing if the alarm's work fails", async () => {
+  it("[A17] hears from the alarm at its pace, and nothing if the alarm's work fails", async () => {
     const beats: string[] = []
     vi.spyOn(globalThis, "fetch").mockImplementation(async (url) => {
       beats.push(String(url))

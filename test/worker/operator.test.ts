@@ -1,5 +1,5 @@
 /** What operators ask of the witness about alerts, with which credential, and that clusters stay apart. */
-import { runDurableObjectAlarm } from "cloudflare:test"
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { ReportedEvent } from "../../protocol/summaries.ts"
 import { wallTime } from "../../protocol/units.ts"
@@ -185,6 +185,46 @@ describe("[A12] credentials", () => {
     await cluster.ask("DELETE", `/credentials/${long.id}`)
     expect(await status(cluster, long.text, "")).toBe(403)
     expect(JSON.stringify(await cluster.ask("GET", "/credentials"))).not.toContain("hash")
+  })
+
+  it("[A16] near its end is an incident, which ends with it or with its revocation, and costs nothing between", async () => {
+    const cluster = await created()
+    const alarm = async (day: number): Promise<void> => {
+      vi.setSystemTime(start + day * 86_400_000)
+      await runDurableObjectAlarm(cluster.stub)
+    }
+    const incidents = async () => {
+      const { incidents: all } = await cluster.ask<{
+        incidents: { kind: string; subject: string; state: string }[]
+      }>("GET", "/alerts/incidents?state=all")
+      return all
+        .filter(({ kind }) => kind.startsWith("credential"))
+        .map(({ subject, state }) => `${subject}: ${state}`)
+        .toSorted()
+    }
+    const year = await credential(cluster, "operate", 365)
+    const month = await credential(cluster, "read", 30)
+    const ever = await credential(cluster, "admin")
+    await alarm(15)
+    expect(await incidents()).toEqual([])
+    await alarm(20)
+    expect(await incidents(), "a third of its life is left").toEqual([
+      `credential for-read (${month.id}): open`,
+    ])
+    await alarm(21)
+    await evictDurableObject(cluster.stub)
+    await alarm(30)
+    expect(await incidents()).toEqual([`credential for-read (${month.id}): resolved`])
+    await alarm(351.5)
+    await cluster.ask("DELETE", `/credentials/${year.id}`)
+    await cluster.ask("DELETE", `/credentials/${ever.id}`)
+    expect(await incidents()).toEqual([
+      `credential for-operate (${year.id}): resolved`,
+      `credential for-read (${month.id}): resolved`,
+    ])
+    const shown = JSON.stringify(await cluster.ask("GET", "/credentials"))
+    expect(shown).not.toContain("told")
+    await cluster.ask("DELETE", `/credentials/${year.id}`, undefined, 404)
   })
 
   it("every route of the API refuses without one, and with one of a smaller scope", async () => {
