@@ -1,5 +1,5 @@
 /**
- * From one configuration of a running cluster to the next (SPEC G): what differs, and whether it may be changed live. A
+ * From one configuration of a running cluster to the next (SPEC LC): what differs, and whether it may be changed live. A
  * change has the next version and adds or removes one node at most; votes, policies, tie-breakers and timings may change
  * with it, the votes of one site only: its ring orders the change. What every proof or process rests on from its start
  * (names, sites, tickets, services, keys, addresses, the witness, clock rates) needs a stop of all agents.

@@ -4,7 +4,7 @@
  * all members of a ring must understand keeps to the lowest among them.
  *
  *   1  the first one; its hello says nothing of versions
- *   2  links are probed, members' events are relayed (SPEC LN); nodes tell where they stand (SPEC R5, R6); joins name the configuration (SPEC G); reports like the representative's (SPEC R10); live configuration changes
+ *   2  links are probed, members' events are relayed (SPEC LN); nodes tell where they stand (SPEC R5, R6); joins name the configuration (SPEC LC); reports like the representative's (SPEC R10); live configuration changes
  */
 export interface VersionRange {
   readonly min: number

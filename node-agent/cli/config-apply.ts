@@ -1,8 +1,8 @@
-/** `quorumbeat config apply`: a changed configuration for the running cluster (SPEC G). */
+/** `quorumbeat config apply`: a changed configuration for the running cluster (SPEC LC). */
 import { configChange } from "../../protocol/config-change.ts"
 import { documentOfFile } from "../host/configuration-document.ts"
 import { commandAgent, fetchConfiguration } from "./agent-client.ts"
-import { CommandFailure, exitStatus, print, usageFailure } from "./command.ts"
+import { CommandFailure, exitStatus, print } from "./command.ts"
 import { readConfiguration } from "./configuration.ts"
 
 /** Shows the difference and, with `yes`, orders it; resolves when it is active, or with why not. */
@@ -17,7 +17,10 @@ export async function applyConfiguration(
   print(`cluster ${active.name}: version ${active.version} -> ${next.version}`)
   for (const line of lines) print(line)
   if (refusals.length > 0) throw new CommandFailure(exitStatus.failed, refusals.join("\n"))
-  if (!yes) throw usageFailure("nothing is changed without --yes")
+  if (!yes) {
+    print("nothing is changed; --yes orders it")
+    return exitStatus.done
+  }
   const status = await commandAgent(runtimeDirectory, {
     kind: "configure",
     document: documentOfFile(file),

@@ -9,15 +9,15 @@ import { defaultPaths } from "./paths.ts"
 import { proofSheet } from "./proof-sheet.ts"
 
 const help = `Usage: quorumbeat config check FILE [--resources]
-       quorumbeat config apply FILE --yes
+       quorumbeat config apply FILE [--yes]
 
 Reads the configuration and says what it means, with the checksum that must be the same on every node, and its proof
 sheet: every inequality with its numbers, the worst time without each service for each kind of fault, and what the witness
 costs. Or every error, with line and key. Exit status: 0 usable; 2 not.
 
-apply changes the configuration of the running cluster to FILE: checks it, shows the difference, orders it through the ring
-of this node's site and waits until it is active. FILE has the next version and adds or removes one node at most.
-Exit status: 0 active; 1 refused, with the reason; 2 without --yes, or not usable; 3 no agent answers.
+apply changes the configuration of the running cluster to FILE: checks it and shows the difference; with --yes orders it through
+the ring of this node's site and waits until it is active. FILE has the next version and adds or removes one node at most.
+Exit status: 0 active, or without --yes shown and changeable; 1 refused, with the reason; 2 not usable; 3 no agent answers.
 
   --yes        apply: do it; without it only the difference is shown
   --runtime-dir DIR  apply: of the agent (${defaultPaths.runtime})

@@ -1,9 +1,9 @@
-/** What a node knows of configurations beside the one in use (SPEC G). */
+/** What a node knows of configurations beside the one in use (SPEC LC). */
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import type { Instant, Millis, NodeId } from "../../protocol/units.ts"
 import type { VoteLayout } from "../../protocol/votes.ts"
 
-/** The configuration as something that changes (SPEC G); what it says is in `config`. */
+/** The configuration as something that changes (SPEC LC); what it says is in `config`. */
 export interface ConfigurationState {
   /** What `readConfiguration` takes, once the configuration was changed live: it is a fact (confirmed). */
   readonly document: string | undefined

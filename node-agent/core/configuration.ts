@@ -1,5 +1,5 @@
 /**
- * Live changes of the configuration (SPEC G), as joint consensus on top of the ring:
+ * Live changes of the configuration (SPEC LC), as joint consensus on top of the ring:
  *
  *   1. A member orders the new configuration in pieces. Each member stores it at its receipt: it is prepared. From then on
  *      whatever view it is in speaks only if it does by the old AND the new configuration.

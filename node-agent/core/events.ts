@@ -36,7 +36,7 @@ export type OperatorCommand =
    * this node knows of; filled in before it is ordered.
    */
   | ({ readonly kind: "fence-confirm"; readonly node: NodeId } & Partial<Vouched>)
-  /** Change the configuration of the running cluster to this document (SPEC G). */
+  /** Change the configuration of the running cluster to this document (SPEC LC). */
   | { readonly kind: "configure"; readonly document: string }
   /** Believe the witness object seen now, although another one was pinned (SPEC W6). */
   | { readonly kind: "witness-accept" }
