@@ -32,7 +32,7 @@ describe("the agent", { timeout: 30_000 }, () => {
     expect(readLease(agent.runtime, ledger)?.deadline).toBeUndefined()
   })
 
-  it("loses no right and no service when its control process is killed", async () => {
+  it("[H2] loses no right and no service when its control process is killed", async () => {
     const agent = await startedAgent()
     // A start that is still under way when control dies is undone and done again.
     await agent.statusWhen((each) => each.status.services.every((service) => service.state === "running"))
@@ -46,7 +46,7 @@ describe("the agent", { timeout: 30_000 }, () => {
     expect(readLease(agent.runtime, ledger)?.epoch).toBe(epoch)
   })
 
-  it("renews its rights while its control process is stopped", async () => {
+  it("[H2] renews its rights while its control process is stopped", async () => {
     const agent = await startedAgent()
     const [control = 0] = childrenOf(agent.process.pid ?? 0)
     process.kill(control, "SIGSTOP")
@@ -55,7 +55,7 @@ describe("the agent", { timeout: 30_000 }, () => {
     expect((await agent.status()).status.membership).toBe("operational")
   })
 
-  it("that is killed takes its services with it", async () => {
+  it("[H3] that is killed takes its services with it", async () => {
     const agent = await startedAgent()
     const children = childrenOf(agent.process.pid ?? 0)
     agent.process.kill("SIGKILL")
@@ -65,7 +65,7 @@ describe("the agent", { timeout: 30_000 }, () => {
 })
 
 describe("the agent does not start", { timeout: 30_000 }, () => {
-  it("with the state of another node", async () => {
+  it("[D4] with the state of another node", async () => {
     const directory = await prepared()
     await replaceState(directory, foreignState)
     const { status, message } = await failedStart(directory)
@@ -75,7 +75,7 @@ describe("the agent does not start", { timeout: 30_000 }, () => {
     )
   })
 
-  it("with the profile energy where SCHED_FIFO is not to be had", async () => {
+  it("[H10] with the profile energy where SCHED_FIFO is not to be had", async () => {
     const directory = await prepared('profile = "energy"')
     const { status, message } = await failedStart(directory)
     expect(status).toBe(1)

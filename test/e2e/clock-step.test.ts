@@ -42,7 +42,7 @@ function seesClock(agent: Agent, offset: number): Promise<boolean> {
 
 const missing = library === undefined ? ["the package libfaketime"] : []
 
-describeNeeding(missing, "the wall clock of one node", () => {
+describeNeeding(missing, "[Q4] the wall clock of one node", () => {
   // Hooks run in the reverse order: the agents have ended. The library leaves its memory behind where one was killed.
   afterAll(() => removeOrphans("faketime_shm_", "sem.faketime_sem_"))
   const lab = useLab({

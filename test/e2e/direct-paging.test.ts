@@ -40,7 +40,7 @@ function bystander(): Agent {
   return agent
 }
 
-describe("direct paging", () => {
+describe("[A14] direct paging", () => {
   it("tells what happens while the witness is away; the witness tells the same when it is back, and both tell the end", async () => {
     expect(pager.alerts).toEqual([])
     await lab.cluster.witness.kill()

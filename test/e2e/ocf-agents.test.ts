@@ -12,7 +12,7 @@ import { eventually, inMilliseconds, serviceOf, temporaryDirectory } from "../un
 const heartbeat = `${ocfRoot}/resource.d/heartbeat`
 const missing = existsSync(heartbeat) ? [] : ["the package resource-agents"]
 
-describeNeeding(missing, "an OCF agent", () => {
+describeNeeding(missing, "[H7] an OCF agent", () => {
   test("Dummy starts, is found running by the next control process, and stops", async () => {
     const state = join(temporaryDirectory(), "dummy.state")
     const { runner, outcome } = serviceOf(() => [ocf("dummy", "Dummy", { state })])

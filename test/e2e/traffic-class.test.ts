@@ -56,7 +56,7 @@ const sender = `
   }
 `
 
-it("ring datagrams leave as EF and those between sites as CS6, over IPv4 and IPv6", async () => {
+it("[H12] ring datagrams leave as EF and those between sites as CS6, over IPv4 and IPv6", async () => {
   const [near, far] = [`qb-dscp-a-${process.pid}`, `qb-dscp-b-${process.pid}`]
   onTestFinished(() => {
     for (const name of [near, far]) run("ip", "netns", "delete", name)

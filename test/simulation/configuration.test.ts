@@ -1,4 +1,4 @@
-/** Live changes of the configuration (SPEC G), told as stories; seeded faults around them are in `chaos`. */
+/** Live changes of the configuration (SPEC LC), told as stories; seeded faults around them are in `chaos`. */
 import { describe, expect, test } from "vitest"
 import { World } from "../../node-agent/simulation/world.ts"
 import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
@@ -223,6 +223,17 @@ describe("[LC2] [LC3] what is refused changes nothing", () => {
     world.cut(other, "@witness")
     world.run(2_000)
     expect(apply(world, other, without)).toContain("does not speak")
+  })
+
+  test("[N5] a member whose agent is of version 1", () => {
+    const world = worldOf(cluster(3, 1))
+    world.host(3).versions = { min: 1, max: 1 }
+    world.start()
+    expect(world.runUntil(() => isWhole(world, 1, 2, 3), 5_000)).toBe(true)
+    expect(apply(world, 1, cluster(4, 2))).toBe(
+      "refused: a member's agent does not know of live changes: finish the upgrade first",
+    )
+    expect(versions(world)).toEqual(["1:1", "2:1", "3:1"])
   })
 
   test("what is no document", () => {

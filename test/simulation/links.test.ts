@@ -54,13 +54,15 @@ function undisturbed(world: World, duration: number): void {
 
 describe("two links", () => {
   test.each([0, 1])(
-    "[LN1] [LN4] link %i pulled everywhere: no view change, no lapse, each pair told once",
+    "[LN1] [LN4] [LN10] link %i pulled everywhere: no view change, no lapse, each pair told once, by its lower id",
     (link) => {
       const world = formed(3, 2)
       for (const way of everyLink(world, link)) world.cuts.add(way)
       undisturbed(world, 5_000)
       const pairs = ["n1-n2", "n1-n3", "n2-n3"].map((pair) => `${pair} link ${link + 1}`)
       expect(told(world).toSorted()).toEqual(pairs.map((pair) => `link-down ${pair}`))
+      const tellers = world.log.filter(({ event }) => event === "link-down").map((each) => each.node)
+      expect(tellers.toSorted()).toEqual([1, 1, 2])
       expect(statusOf(world, 1, 2, link)).toMatchObject({ state: "down", reason: "nothing is heard" })
       expect(statusOf(world, 1, 2, 1 - link)).toMatchObject({ state: "up" })
       const healed = world.now

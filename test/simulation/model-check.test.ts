@@ -18,7 +18,7 @@ const depths: Readonly<Record<ClusterName, number>> = {
   "two sites of one and witness": 60,
 }
 
-describe("nothing is violated", () => {
+describe("[I1] [I2] [I3] [I4] [L4] nothing is violated", () => {
   test.each<[ClusterName, Budget, number]>([
     ["two nodes and witness", oneDisturbance, 10],
     ["two nodes and witness", onePacket, 0],

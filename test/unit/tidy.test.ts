@@ -194,6 +194,20 @@ describe("tidy", () => {
     expect(wrong).toEqual([])
   })
 
+  it("every rule of SPEC.md is quoted by the name of a test, and no name quotes another", () => {
+    const rules = [...read("protocol/SPEC.md").matchAll(/^- \*\*([A-Z]+\d+)\*\*/gm)].map(([, rule]) => rule)
+    expect(rules.filter((rule, index) => rules.indexOf(rule) !== index)).toEqual([])
+    // Names of tests; tables of cases with a field `rule`; the first line of a scenario.
+    const quotes = files()
+      .filter((file) => /^test\/.*(\.test\.ts|mutations\.ts|\.txt)$/.test(file) && file !== thisFile)
+      .flatMap((file) => [
+        ...withoutComments(read(file)).matchAll(/\[([A-Z]{1,2}\d+)\]|\brule: "\[?([A-Z]{1,2}\d+)\b/g),
+      ])
+      .map(([, inName, inTable]) => inName ?? inTable)
+    expect(rules.filter((rule) => !quotes.includes(rule))).toEqual([])
+    expect([...new Set(quotes)].filter((quote) => !rules.includes(quote))).toEqual([])
+  })
+
   it("every test file is run by a project", () => {
     const tests = files().filter((file) => /\.(test|spec)\.[cm]?[jt]sx?$/.test(file))
     const isRun = (file: string): boolean =>

@@ -30,7 +30,7 @@ async function kinds(cluster: TestCluster): Promise<readonly string[]> {
   return (await cluster.describe()).events.map(({ kind, subject }) => `${kind} ${subject}`).toReversed()
 }
 
-describe("the dead-man check", () => {
+describe("[A2] the dead-man check", () => {
   it("a site that falls silent is told once, and once that it is back", async () => {
     const cluster = await TestCluster.create()
     await cluster.node(1).post()

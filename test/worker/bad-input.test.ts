@@ -241,7 +241,7 @@ describe("clusters and credentials", () => {
     }
   })
 
-  it("the operator's routes want the operator's credential", async () => {
+  it("[O5] the operator's routes want the operator's credential", async () => {
     const path = `/v1/clusters/${cluster.name}`
     const before = await dump(cluster)
     for (const [method, route] of [
@@ -325,7 +325,7 @@ describe("configurations", () => {
     )
   })
 
-  it("[2.5] an older version, and another one under the same version, are refused", async () => {
+  it("[O5] an older version, and another one under the same version, are refused", async () => {
     const own = await TestCluster.create({ version: 5 })
     const before = await dump(own)
     await expectRefusal(await own.configure({ version: 4 }), 409, "configuration-older")

@@ -120,7 +120,7 @@ describe("rows written in a day", () => {
 })
 
 describe("near the quota", () => {
-  it("[2.4] the interval is stretched, never above a third of the shortest TTL, and an alert is raised once", async () => {
+  it("[A5] the interval is stretched, never above a third of the shortest TTL, and an alert is raised once", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: start + 3_600_000 })
     const cluster = await TestCluster.create()
     await cluster.node(1).post()

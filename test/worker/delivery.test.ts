@@ -436,7 +436,7 @@ describe("where notifications may go", () => {
     }
   })
 
-  it("secrets are sealed in the storage, and never come back", async () => {
+  it("[A11] secrets are sealed in the storage, and never come back", async () => {
     const cluster = await clusterWith(webhook("one", "https://hooks.example.com/path-1"), pagerduty("pager"))
     const stored = JSON.stringify(await dump(cluster))
     const shown = JSON.stringify(await cluster.ask("GET", "/alerts/rules"))

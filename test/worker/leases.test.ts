@@ -16,7 +16,7 @@ import { readReply, TestCluster, tagIn } from "./witness-client.ts"
 const longEnough = stretched(millis(10_000), 0.001)
 
 describe("a cluster", () => {
-  it("[2.4] replies tell every lease, the object's incarnation and how often to post", async () => {
+  it("[W6] [W11] replies tell every lease, the object's incarnation and how often to post", async () => {
     const cluster = await TestCluster.create()
     const reply = await cluster.node(1).post()
     expect(reply).toMatchObject({
@@ -32,7 +32,7 @@ describe("a cluster", () => {
     })
   })
 
-  it("[2.4] the interval is never above a third of the shortest TTL", async () => {
+  it("[A5] the interval is never above a third of the shortest TTL", async () => {
     const cluster = await TestCluster.create({ interval_ms: 5_000, voice_ttl_ms: 3_000 })
     expect(await cluster.node(1).post()).toMatchObject({ interval: 1_000 })
   })
@@ -71,7 +71,7 @@ describe("a cluster", () => {
     expect(again).toEqual({ ...granted, kind: "repeated" })
   })
 
-  it("[W10, 2.2] a half of the old view rebinds the voice and gets the memo; a stale base writes nothing", async () => {
+  it("[W10] [VL4] a half of the old view rebinds the voice and gets the memo; a stale base writes nothing", async () => {
     const cluster = await TestCluster.create()
     await cluster.node(1).claim(voice([1, 2], 5, { memo: { base: 0, text: "pledged to b" } }))
     const rebound = await cluster.node(2).claim(voice([2], 6, { memo: { base: 0, text: "lost" } }))
@@ -101,7 +101,7 @@ describe("a cluster", () => {
     })
   })
 
-  it("[2.2, 2.3] releases", async () => {
+  it("[W13] releases", async () => {
     const cluster = await TestCluster.create()
     await cluster.node(1).post([voice([1, 2], 5), mandate("a", 4)])
     const reply = await cluster.node(2).post([releaseOfVoice([1, 2], 6, 1, true), releaseOfMandate("a", 4)])
@@ -148,7 +148,7 @@ describe("a cluster", () => {
     })
   })
 
-  it("[2.5] claims under an older configuration are refused", async () => {
+  it("[W14] claims under an older configuration are refused", async () => {
     const cluster = await TestCluster.create()
     expect((await cluster.configure({ version: 2, checksum: "beef" })).status).toBe(200)
     expect(await cluster.node(1).claim(mandate("a", 4))).toMatchObject({ reason: "configuration-older" })

@@ -111,6 +111,18 @@ describe("renewing", () => {
   })
 })
 
+describe("a new view", () => {
+  test("[L9] until its activateAt what is left of an old deadline is used, and not raised", () => {
+    const node = running()
+    if (node.view !== undefined) node.view = { ...node.view, installedAt: at(1050), activateAt: at(1200) }
+    renew(node, 1500)
+    expect(kinds(tick(node, 1100))).toEqual([])
+    expect(activation(node)).toMatchObject({ phase: "running", deadline: 1400 })
+    expect(kinds(tick(node, 1200))).toEqual(["lease 1500"])
+    expect(activation(node)).toMatchObject({ phase: "running", deadline: 1500 })
+  })
+})
+
 describe("ending", () => {
   test("[S6] a right that lapsed ends the service one lease later, unless it came back", () => {
     const node = running()

@@ -22,7 +22,7 @@ test("[L5] the debt of a ring ends L' after the last handling, whenever it is le
   expect(debtOfRing("7.1.1", ids(1, 2), at(1000), millis(400.8))).toEqual(debt("7.1.1", 1400.8, [1, 2]))
 })
 
-test("[L6] debts are told as what remains, those that are over not at all", () => {
+test("[L6] [Q2] [L10] debts are told as what remains, those that are over not at all", () => {
   const debts = [debt("a", 1000, [1]), debt("b", 1500, [2]), debt("boot.1.1", 1700)]
   expect(reportDebts(debts, at(1000))).toEqual([
     { key: "b", members: ids(2), remaining: 500 },
@@ -38,7 +38,7 @@ describe("merging", () => {
     remaining: millis(remaining),
   })
 
-  test("[L6] reported durations count from their receipt", () => {
+  test("[L6] [Q3] reported durations count from their receipt", () => {
     expect(mergeDebts([], [reported("a", 300, [3])], at(1000))).toEqual([debt("a", 1300, [3])])
   })
 

@@ -16,7 +16,7 @@ describe.each([
   ["on a disk", temporaryDirectory],
   ["in memory", () => mkdtempSync(join(inMemory, "case-"))],
 ])("lease files %s", (_where, createDirectory) => {
-  it("[S] hold the deadline in nanoseconds of CLOCK_MONOTONIC, rounded down, and the epoch", async () => {
+  it("[H5] hold the deadline in nanoseconds of CLOCK_MONOTONIC, rounded down, and the epoch", async () => {
     const { directory, files } = leases(createDirectory())
     files.write(ledger, { epoch: "1.2.3", deadline: instant(1234.5678919) })
     await eventually(() => readLease(directory, ledger)?.epoch === "1.2.3")

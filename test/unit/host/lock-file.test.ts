@@ -8,7 +8,7 @@ import { temporaryDirectory } from "./fixtures.ts"
 
 const lockModule = join(import.meta.dirname, "../../../node-agent/host/lock-file.ts")
 
-describe("the lock", () => {
+describe("[H1] the lock", () => {
   it("is held by one process, which can be named", async () => {
     const directory = temporaryDirectory()
     const { child } = await holder(directory, "setInterval(() => {}, 1000)")

@@ -40,7 +40,7 @@ function prepared(way: "with" | "without") {
   return { ...result, item }
 }
 
-it("what is reported is what was got, for all threads, and not for children", () => {
+it("[H11] what is reported is what was got, for all threads, and not for children", () => {
   const { report, policies, threads, child, limit, nice, item, locked, processors, before } = prepared("with")
   expect(threads).toBeGreaterThan(4)
   expect(child.policy).toBe("0")
@@ -61,7 +61,7 @@ it("what is reported is what was got, for all threads, and not for children", ()
   if (item("mapped-files").reason === "") expect(locked).toBeGreaterThan(10_000)
 })
 
-it("without the C library it is nice where allowed, and says what is missing", () => {
+it("[H11] without the C library it is nice where allowed, and says what is missing", () => {
   const { report, policies, item, processors, before } = prepared("without")
   expect(report.got).not.toBe("fifo")
   expect(report.reason).toContain("no SCHED_FIFO: not here")
@@ -71,7 +71,7 @@ it("without the C library it is nice where allowed, and says what is missing", (
   expect(processors).toEqual([before])
 })
 
-it("is left alone when told so", async () => {
+it("[H11] is left alone when told so", async () => {
   const report = await prepareRealtime({ scheduling: "none", processors: [], holdLatency: false }, "not here")
   expect(report).toMatchObject({ got: "plain", reason: "switched off by --scheduling none" })
   expect(report.items.map((each) => each.item)).toEqual(["scheduling"])

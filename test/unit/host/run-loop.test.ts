@@ -86,7 +86,7 @@ describe("the run loop", () => {
     loop.stop()
   })
 
-  it("lets what waits in the sockets speak before a late deadline", async () => {
+  it("[H8] lets what waits in the sockets speak before a late deadline", async () => {
     const order: string[] = []
     let next: Instant | undefined = inMilliseconds(10)
     const loop = loopOf({
@@ -137,7 +137,7 @@ describe("the run loop", () => {
     expect(events).toEqual([])
   })
 
-  it("stops for good when the core finds an invariant broken", () => {
+  it("[H4] stops for good when the core finds an invariant broken", () => {
     const causes: unknown[] = []
     const loop = loopOf({
       step: () => {

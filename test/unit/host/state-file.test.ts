@@ -13,7 +13,7 @@ import { epoch, incarnation, nodeId } from "../../../protocol/units.ts"
 import { eventually, temporaryDirectory } from "./fixtures.ts"
 
 describe("loading the durable record", () => {
-  it("a record comes back as it was written", async () => {
+  it("[D2] a record comes back as it was written", async () => {
     const directory = temporaryDirectory()
     await replaceState(directory, record(7))
     expect(loadState(directory, "lab", nodeId(1))).toEqual({ kind: "ok", state: record(7) })
@@ -44,7 +44,7 @@ describe("loading the durable record", () => {
     })
   })
 
-  it("the record of another cluster or node is foreign", async () => {
+  it("[D4] the record of another cluster or node is foreign", async () => {
     const directory = temporaryDirectory()
     await replaceState(directory, record(7))
     const foreign = { kind: "foreign", cluster: "lab", node: 1 }
@@ -52,7 +52,7 @@ describe("loading the durable record", () => {
     expect(loadState(directory, "other", nodeId(1))).toEqual(foreign)
   })
 
-  it("a file that cannot be read is not amnesia", () => {
+  it("[D4] a file that cannot be read is not amnesia", () => {
     const directory = temporaryDirectory()
     symlinkSync(".", join(directory, stateFileName))
     expect(loadState(directory, "lab", nodeId(1)).kind).toBe("unreadable")
@@ -60,7 +60,7 @@ describe("loading the durable record", () => {
 })
 
 describe("writing the durable record", () => {
-  it("of writes asked for while one runs only the newest is made, and covers them", async () => {
+  it("[D1] of writes asked for while one runs only the newest is made, and covers them", async () => {
     const directory = temporaryDirectory()
     const { writer, persisted } = writerOf(directory)
     for (let write = 1; write <= 50; write += 1) writer.write(write, record(write))
@@ -69,7 +69,7 @@ describe("writing the durable record", () => {
     expect(loadState(directory, "lab", nodeId(1))).toEqual({ kind: "ok", state: record(50) })
   })
 
-  it("a full disk is told, leaves the old record, and is tried again until it works", async () => {
+  it("[D1] a full disk is told, leaves the old record, and is tried again until it works", async () => {
     const directory = temporaryDirectory()
     await replaceState(directory, record(1))
     const temporary = join(directory, `${stateFileName}.new`)

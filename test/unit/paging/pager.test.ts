@@ -103,7 +103,7 @@ class Desk {
   }
 }
 
-describe("when a node pages", () => {
+describe("[A14] when a node pages", () => {
   it("never while the witness is reached", () => {
     const desk = new Desk()
     desk.events = [event("node-down")]
@@ -192,7 +192,7 @@ group_wait = "1s"
   })
 })
 
-describe("handing over", () => {
+describe("[A14] handing over", () => {
   it("what was not delivered when the witness is back is the witness's; it knows it by the same id", () => {
     const desk = new Desk()
     Object.assign(desk, { witness: "away", events: [event("node-down")] })

@@ -236,7 +236,7 @@ describe("what remains of a right", () => {
     return decoded.value.rights[0]?.remaining ?? Number.NaN
   }
 
-  test("[F5] a right never grows on the wire and loses less than 1/16 ms", () => {
+  test("[F5] [Q3] a right never grows on the wire and loses less than 1/16 ms", () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: 86_400_000, noNaN: true }), (value) => {
         expect(told(value)).toBeLessThanOrEqual(value)

@@ -165,7 +165,7 @@ describe("summaries", () => {
     expect(parseSummary(JSON.stringify(wire))).toMatchObject({ kind: "error", error: { kind: "malformed" } })
   })
 
-  it("keys that are not known yet are ignored", () => {
+  it("[N4] keys that are not known yet are ignored", () => {
     const wire = { ...JSON.parse(encodeSummary(summary)), added_later: true }
     expect(parseSummary(JSON.stringify(wire))).toEqual({ kind: "ok", value: summary })
   })

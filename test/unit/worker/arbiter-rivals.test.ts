@@ -54,7 +54,7 @@ describe("arbitration of rivals", () => {
 })
 
 describe("what a reply tells", () => {
-  it("[2.4] all configured leases, also those never claimed", () => {
+  it("[W11] all configured leases, also those never claimed", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     const names = leaseSummaries(arbiter.state).map(({ name, epoch, seq }) => [name, epoch, seq])

@@ -314,7 +314,7 @@ describe("rule 5: refusals", () => {
     expect(renewed).toMatchObject({ kind: "renewed" })
   })
 
-  it("[2.5] claims made under an older configuration are refused, under a newer one they count", () => {
+  it("[W14] claims made under an older configuration are refused, under a newer one they count", () => {
     const arbiter = new TestArbiter({ ...emptyState, rules: { ...rules, version: 3 } })
     const older = arbiter.submit(submission(1, 1, [mandate("a", 1)], { configuration: 2 }))
     expect(older).toMatchObject({ kind: "refused", reason: "configuration-older" })
@@ -324,7 +324,7 @@ describe("rule 5: refusals", () => {
 })
 
 describe("releases", () => {
-  it("[VL4] the holder releases its voice: vacant, seq raised, epoch kept", () => {
+  it("[W13] the holder releases its voice: vacant, seq raised, epoch kept", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     expect(arbiter.claim(2, releaseOfVoice([1, 2], 5, 1, false))).toEqual({
@@ -336,7 +336,7 @@ describe("releases", () => {
     expect(arbiter.claim(3, voice([3, 4], 2))).toMatchObject({ kind: "granted", ...tag(2, 3) })
   })
 
-  it("[VL4] a later view releases a voice only with a majority alone, a greater sequence and a former member", () => {
+  it("[VL7] [W13] a later view releases a voice only with a majority alone, a greater sequence and a former member", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, voice([1, 2], 5))
     const refusedBecause = (node: number, claim: ReturnType<typeof releaseOfVoice>) =>
@@ -347,7 +347,7 @@ describe("releases", () => {
     expect(arbiter.claim(1, releaseOfVoice([1, 2, 3], 6, 1, true))).toMatchObject({ kind: "released" })
   })
 
-  it("[2.3] only the holding site releases a mandate, naming the epoch; proof is recorded", () => {
+  it("[W13] only the holding site releases a mandate, naming the epoch; proof is recorded", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     expect(arbiter.claim(11, releaseOfMandate("b", 3))).toMatchObject({ reason: "not-the-holder" })
@@ -356,14 +356,14 @@ describe("releases", () => {
     expect(entryOf(arbiter.state, "mandate:main")).toMatchObject({ grant: undefined, releasedEpoch: 3 })
   })
 
-  it("[2.3] a release without proof records no released epoch", () => {
+  it("[W13] a release without proof records no released epoch", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     arbiter.claim(1, releaseOfMandate("a", 3, false))
     expect(entryOf(arbiter.state, "mandate:main").releasedEpoch).toBe(0)
   })
 
-  it("[2.3] a repeated release is answered again; a delayed one ends nothing that came later", () => {
+  it("[W13] a repeated release is answered again; a delayed one ends nothing that came later", () => {
     const arbiter = new TestArbiter()
     arbiter.claim(1, mandate("a", 3))
     const release = submission(2, 50, [releaseOfMandate("a", 3)])

@@ -17,7 +17,7 @@ const ledger = serviceName("ledger")
 const main = join(import.meta.dirname, "../../../../node-agent/main.ts")
 
 describe("the control process", { timeout: 20_000 }, () => {
-  it("says what runs, starts what it is asked to, and ends it when the real-time process is gone", async () => {
+  it("[H3] says what runs, starts what it is asked to, and ends it when the real-time process is gone", async () => {
     const { directory, control } = agentOf(quick)
     const first = control()
     expect(await first.connected()).toMatchObject([{ service: "ledger", state: "stopped" }])
@@ -84,7 +84,7 @@ describe("the control process", { timeout: 20_000 }, () => {
     expect(existsSync(join(directory, "runs"))).toBe(false)
   })
 
-  it("serves status and commands on a socket that is its user's alone", async () => {
+  it("[H9] serves status and commands on a socket that is its user's alone", async () => {
     const { directory, control } = agentOf(quick)
     const first = control()
     await first.connected()

@@ -68,7 +68,7 @@ describe("a service", () => {
     })
   })
 
-  it("that does not start within its limit is ended with all its processes, also those that ignore SIGTERM", async () => {
+  it("[H7] that does not start within its limit is ended with all its processes, also those that ignore SIGTERM", async () => {
     const { runner, outcome, directory } = serviceOf((into) => [
       shellResource(
         "one",
@@ -84,7 +84,7 @@ describe("a service", () => {
     expect(isAlive(Number(readFileSync(join(directory, "child"), "utf8")))).toBe(false)
   })
 
-  it("that was asked to start too late is never started", async () => {
+  it("[H6] that was asked to start too late is never started", async () => {
     const { runner, outcome, notes } = serviceOf((directory) => [
       shellResource("one", { start: noting(directory, "start one") }),
     ])
@@ -108,7 +108,7 @@ describe("a service", () => {
     expect(await outcome(1)).toMatchObject({ kind: "service-started" })
   })
 
-  it("is not started on another activation's lease", async () => {
+  it("[H6] is not started on another activation's lease", async () => {
     const { runner, outcome, directory } = serviceOf(() => [
       shellResource("one", { start: "sleep 0.3" }),
       shellResource("two", { start: "exit 0" }),
@@ -177,7 +177,7 @@ describe("a service", () => {
     expect(died).toMatchObject({ reason: "one: monitor exceeded its time limit" })
   })
 
-  it("has what its programs print in the log", async () => {
+  it("[H7] has what its programs print in the log", async () => {
     const { runner, outcome, printed } = serviceOf(() => [
       shellResource("one", { start: "echo hello; echo trouble >&2" }),
     ])
@@ -203,7 +203,7 @@ describe("a service", () => {
     await eventually(() => !isAlive(daemon))
   })
 
-  it("stops when the agent is gone, if it is not known to be stopped", async () => {
+  it("[H3] stops when the agent is gone, if it is not known to be stopped", async () => {
     const { runner, outcome, notes } = serviceOf((directory) => [
       shellResource("one", { start: "exit 0", stop: noting(directory, "stop one") }),
     ])

@@ -18,7 +18,7 @@ async function ring(secret: string | undefined, witness?: string): Promise<KeyRi
   return read.value
 }
 
-describe("sealing", () => {
+describe("[A11] sealing", () => {
   it("what was sealed opens, whatever it is, and does not show itself", async () => {
     const keys = await ring(`k1:${base64(1)}`)
     await fc.assert(

@@ -23,7 +23,7 @@ const agent = `<?xml version="1.0"?>
   </actions>
 </resource-agent>`
 
-describe("the meta-data of an OCF agent", () => {
+describe("[H7] the meta-data of an OCF agent", () => {
   test("names parameters and advised limits", () => {
     expect(read().parameters).toEqual(
       new Map([
