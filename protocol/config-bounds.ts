@@ -6,7 +6,7 @@ export const bounds = {
   nodes: 64,
   /** One pass visits every node of a site: thirty hops at a third of a millisecond fit the default `pass_ms`. */
   nodesPerSite: 30,
-  /** Each has a voice with a memo of up to 4 KB in the one row in which the witness keeps a cluster's leases. */
+  /** Each has a voice with a memo of up to 16 KB in the one row in which the witness keeps a cluster's leases. */
   sites: 15,
   tickets: 16,
   /** Each has its state in every node's health entry, and those share the token. */

@@ -57,8 +57,8 @@ export interface Memo {
   readonly text: string
 }
 
-/** 4 KB: pledges, owners and operator settings of one site, with room (SPEC VL4). */
-export const memoBytesMax = 4096
+/** 16 KB: pledges, owners and operator settings of one site with as many services as a cluster may have (SPEC VL4). */
+export const memoBytesMax = 16_384
 
 /** Proof of waiting (SPEC W11): this node saw `seen` unchanged for `waited` on its own monotonic clock. */
 export interface Waited extends LeaseTag {

@@ -4,7 +4,7 @@
  * no cryptography. Wire names are in snake case and carry their unit (`ttl_ms`); an absent key is `undefined` here.
  *
  * Unknown keys are ignored, so that version N and N+1 of this program can talk; a changed meaning raises `version`.
- * Every list has a bound: one post of eight documents stays under 64 KB.
+ * Every list has a bound: a document with the largest memo stays under half of the 64 KB of a post.
  */
 import * as v from "valibot"
 import type { ClaimId, LeaseAnswer, LeaseClaim, LeaseName, LeaseSummary, LeaseTag } from "./lease.ts"

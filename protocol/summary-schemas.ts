@@ -3,7 +3,13 @@
  * here, each with its reason; a document outside of them is refused as a whole.
  */
 import * as v from "valibot"
-import type { LeaseClaim, LeaseHolder, LeaseName, LeaseSummary } from "./lease.ts"
+import {
+  type LeaseClaim,
+  type LeaseHolder,
+  type LeaseName,
+  type LeaseSummary,
+  memoBytesMax,
+} from "./lease.ts"
 import { epoch, incarnation, millis, nodeId, serviceName, siteId, ticketName, wallTime } from "./units.ts"
 
 export const documentVersion = 1
@@ -17,12 +23,12 @@ const ticketsMax = 32
 const servicesMax = 128
 // What happened between two posts; a node keeps the rest for its next one.
 const eventsMax = 32
-// A memo has at most 4 KB of UTF-8 (`memoBytesMax`, judged by the arbiter): never more UTF-16 units than bytes.
-const memoUnitsMax = 16_384
+// Bytes of UTF-8 are judged by the arbiter: there are never more UTF-16 units than those.
+const memoUnitsMax = memoBytesMax
 // A registration of 64 nodes has 8 KB, and the configuration itself comes with it.
 const registrationUnitsMax = 12_000
 export const configurationDocumentMax = 16_000
-// One JWS of this length, or eight with a memo each, and the envelope fit a post.
+// One JWS of this length, or two with the largest memo, and the envelope fit a post.
 const signedDocumentMax = 57_344
 // One hour: longer leases would outlive any repair.
 const ttlMsMax = 3_600_000

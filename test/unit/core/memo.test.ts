@@ -10,6 +10,7 @@ import {
 } from "../../../node-agent/core/memo.ts"
 import { piecesOf } from "../../../node-agent/core/messages.ts"
 import type { NodeState, OrderedState } from "../../../node-agent/core/state.ts"
+import { bounds } from "../../../protocol/config-bounds.ts"
 import { memoBytesMax } from "../../../protocol/lease.ts"
 import { epoch, incarnation, nodeId, serviceName, siteId } from "../../../protocol/units.ts"
 import { configOf } from "../../support/layouts.ts"
@@ -141,8 +142,20 @@ describe("writing", () => {
     expect(node.ring?.pending.length).toBeGreaterThan(0)
   })
 
-  test("[VL4] the memo of a cluster with a full table of failures and commands fits 4 KB", () => {
-    expect(memoText(changed(1, 1, 1, "running"), [plan]).length).toBeLessThan(memoBytesMax / 4)
+  test("[VL4] the memo of a site with as many services as may be, each with an owner, failures and a plan, fits", () => {
+    const node = changed(1, 1, 1, "running")
+    const [record] = node.ordered.services
+    if (record === undefined) throw new Error("one service is configured")
+    const services = Array.from({ length: bounds.services }, (_, index) => {
+      const service = serviceName(`service-of-some-length-${index}`)
+      const epoch = "1234.12345.1234567.123456"
+      const assignment = { epoch, owner: nodeId(65_535), incarnation: incarnation(9999), revoked: false }
+      const failures = [1, 2].map((id) => ({ node: nodeId(id), count: 3 }))
+      return { ...record, service, assignment, failures, unstopped: [nodeId(65_534)] }
+    })
+    node.ordered = { ...node.ordered, services }
+    const plans = services.map(({ service }) => ({ service, node: nodeId(65_535) }))
+    expect(memoText(node, plans).length).toBeLessThan(memoBytesMax)
   })
 })
 

@@ -138,7 +138,7 @@ describe("memo", () => {
     expect(repeated).toMatchObject({ kind: "repeated", memo: { version: 0, text: "" } })
   })
 
-  it("[VL4] a memo has at most 4 KB, counted in bytes of UTF-8", () => {
+  it("[VL4] a memo has at most 16 KB, counted in bytes of UTF-8", () => {
     const arbiter = new TestArbiter()
     const tooLarge = voice([1, 2], 5, { memo: { base: 0, text: `${"é".repeat(memoBytesMax / 2)}!` } })
     expect(arbiter.claim(1, tooLarge)).toMatchObject({ kind: "refused", reason: "memo-too-large" })
