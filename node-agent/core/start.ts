@@ -1,6 +1,6 @@
 /** How a node begins: its state when the process has just started, and the write that comes before anything is said. */
 import { assert } from "../../protocol/assert.ts"
-import type { ClusterConfig } from "../../protocol/cluster.ts"
+import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
 import { clusterTagOf } from "../../protocol/datagram.ts"
 import {
   after,
@@ -10,6 +10,7 @@ import {
   incarnation,
   millis,
   type NodeId,
+  type ServiceName,
   stretched,
   type WallTime,
 } from "../../protocol/units.ts"
@@ -27,10 +28,11 @@ import { initialState } from "./ordered.ts"
 import { newPeer } from "./peers.ts"
 import { pledgeDuration } from "./pledges.ts"
 import { createRandom } from "./random.ts"
-import { createSessions } from "./session.ts"
-import type { NodeState } from "./state.ts"
+import { createSessions, type Sessions } from "./session.ts"
+import type { Activation, NodeState } from "./state.ts"
 import { log, type Turn } from "./turn.ts"
 import { initialWatchdog } from "./watchdog.ts"
+import { initialWitness } from "./witness-state.ts"
 
 export interface NodeOptions {
   readonly config: ClusterConfig
@@ -70,7 +72,7 @@ export function createNode(
 }
 
 function initialNode(options: NodeOptions, now: Instant): NodeState {
-  const { config, self: id, durable, cryptography } = options
+  const { config, self: id, durable } = options
   const self = config.nodes.find((each) => each.id === id)
   assert(self !== undefined, "a node is one of its configuration")
   const { timings } = config
@@ -93,24 +95,13 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
   }
   const configuration = initialConfiguration(options)
   const leaseStretched = stretched(configuration.longest.lease, timings.rho)
-  const [active = 0] = options.ringKeys
   const others = config.nodes.filter((each) => each.id !== id)
   const node: NodeState = {
     config,
     self,
     incarnation: started,
     random: createRandom(options.seed),
-    sessions: createSessions({
-      cluster: config.name,
-      clusterTag: clusterTagOf(config.name),
-      self: id,
-      incarnation: started,
-      nonce: options.sessionNonce,
-      keyRing: { active, accepted: options.ringKeys },
-      peers: others.map((each) => each.id),
-      cryptography,
-      versions: options.versions ?? protocolVersions,
-    }),
+    sessions: initialSessions(options, started, others),
     links: createLinks(self, others, now),
     localHealth: 0,
     leaseStretched,
@@ -139,61 +130,15 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     peers: new Map(others.map((peer) => [peer.id, newPeer(peer, self, now)])),
     ordered: { ...initialState(config), voiceEpoch: state.voiceEpoch },
     tickets: new Map(),
-    activations: new Map(
-      config.services.map((service) => [
-        service.name,
-        {
-          service: service.name,
-          phase: "unknown",
-          epoch: undefined,
-          operation: undefined,
-          deadline: undefined,
-          written: undefined,
-          reason: "",
-          failed: false,
-          lost: false,
-          stopWanted: false,
-          retryAt: undefined,
-          ended: undefined,
-        },
-      ]),
-    ),
-    witness: {
-      counter: 0,
-      sent: new Map(),
-      outstanding: undefined,
-      nextPost: now,
-      urgent: false,
-      pin: state.witness?.incarnation,
-      stranger: undefined,
-      quarantine: undefined,
-      strangerSince: undefined,
-      believeFrom: undefined,
-      watches: new Map(),
-      releases: [],
-      lastReply: undefined,
-      failures: 0,
-      failedAt: undefined,
-      reason: undefined,
-      interval: timings.summaryInterval,
-      events: [],
-    },
+    activations: new Map(config.services.map(({ name }) => [name, unknownActivation(name)])),
+    witness: initialWitness(state.witness?.incarnation, timings.summaryInterval, now),
     sites: new Map(
       config.sites
         .filter((site) => site.name !== self.site)
         .map((site) => [site.name, { site: site.name, heard: undefined, silent: false, members: [] }]),
     ),
     operator: { nextNumber: 1, requests: [] },
-    health: {
-      cpuLoadPercent: 0,
-      memoryPressurePercent: 0,
-      clockDeviationMicros: 0,
-      clockSource: "none",
-      lateness: millis(0),
-      uplink: "unknown",
-      configChecksum: config.checksum.slice(0, 8),
-      services: [],
-    },
+    health: initialHealth(config),
     conditions: initialConditions(now),
     wall: options.wall,
     control: "absent",
@@ -218,6 +163,58 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     node.configuration = { ...configuration, settledAt: settlingEnd(node, now) }
   if (durable === undefined) node.amnesiaUntil = after(now, pledgeDuration(node))
   return node
+}
+
+function initialSessions(
+  options: NodeOptions,
+  started: Incarnation,
+  others: readonly NodeConfig[],
+): Sessions {
+  const { config, self, ringKeys, sessionNonce, cryptography, versions = protocolVersions } = options
+  const [active = 0] = ringKeys
+  return createSessions({
+    cluster: config.name,
+    clusterTag: clusterTagOf(config.name),
+    self,
+    incarnation: started,
+    nonce: sessionNonce,
+    keyRing: { active, accepted: ringKeys },
+    peers: others.map((each) => each.id),
+    cryptography,
+    versions,
+  })
+}
+
+/** What runs is known once the control process has looked. */
+function unknownActivation(service: ServiceName): Activation {
+  return {
+    service,
+    phase: "unknown",
+    epoch: undefined,
+    operation: undefined,
+    deadline: undefined,
+    written: undefined,
+    reason: "",
+    failed: false,
+    lost: false,
+    stopWanted: false,
+    retryAt: undefined,
+    ended: undefined,
+  }
+}
+
+/** Before the first sample. */
+function initialHealth(config: ClusterConfig): NodeState["health"] {
+  return {
+    cpuLoadPercent: 0,
+    memoryPressurePercent: 0,
+    clockDeviationMicros: 0,
+    clockSource: "none",
+    lateness: millis(0),
+    uplink: "unknown",
+    configChecksum: config.checksum.slice(0, 8),
+    services: [],
+  }
 }
 
 const noDocument = (): undefined => undefined

@@ -48,3 +48,27 @@ export interface SentDocument {
   readonly memo: string | undefined
   readonly events: readonly string[]
 }
+
+/** Nothing sent, nothing seen, and the pin of the durable record. */
+export function initialWitness(pin: string | undefined, interval: Millis, now: Instant): WitnessState {
+  return {
+    counter: 0,
+    sent: new Map(),
+    outstanding: undefined,
+    nextPost: now,
+    urgent: false,
+    pin,
+    stranger: undefined,
+    quarantine: undefined,
+    strangerSince: undefined,
+    believeFrom: undefined,
+    watches: new Map(),
+    releases: [],
+    lastReply: undefined,
+    failures: 0,
+    failedAt: undefined,
+    reason: undefined,
+    interval,
+    events: [],
+  }
+}
