@@ -2,6 +2,7 @@
  * The one program: `quorumbeat COMMAND`. Commands are loaded when they are asked for, so that the real-time process
  * holds no more than it needs.
  */
+import { constants } from "node:os"
 import { type Command, CommandFailure, exitStatus } from "./cli/command.ts"
 
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
@@ -31,7 +32,14 @@ const processes: Readonly<Record<string, (parameters: readonly string[]) => Prom
 
 process.exitCode = await main(process.argv.slice(2))
 
+/** A command whose reader is gone (`| head`) ends as other programs do then: silently, as by SIGPIPE. */
+function endWithReader(cause: NodeJS.ErrnoException): void {
+  if (cause.code !== "EPIPE") throw cause
+  process.exit(128 + constants.signals.SIGPIPE)
+}
+
 async function main([name, ...parameters]: readonly string[]): Promise<number> {
+  if (processes[name ?? ""] === undefined) process.stdout.on("error", endWithReader)
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     process.stdout.write(await overview())
     return name === undefined ? exitStatus.usage : exitStatus.done
@@ -66,8 +74,11 @@ async function runProcess(name: string, parameters: readonly string[]): Promise<
 }
 
 async function overview(): Promise<string> {
+  const width = Math.max(...Object.keys(commands).map((name) => name.length))
   const lines = await Promise.all(
-    Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(9)} ${(await load()).summary}`),
+    Object.entries(commands).map(
+      async ([name, load]) => `  ${name.padEnd(width)}  ${(await load()).summary}`,
+    ),
   )
   return `Usage: quorumbeat COMMAND [options]\n\n${lines.join("\n")}\n\nEach has --help.\n`
 }

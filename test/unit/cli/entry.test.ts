@@ -37,6 +37,12 @@ describe("the program's entry", () => {
     expect(runAs("25.1.0")).toMatchObject({ status: 0, stdout: expect.stringMatching(/^quorumbeat \d/) })
   })
 
+  it("ends silently when nobody reads on", () => {
+    const command = `{ sleep 0.2; "$0" "$1" init --help; echo "$?" >&2; } | true`
+    const { stderr } = spawnSync("sh", ["-c", command, process.execPath, program], { encoding: "utf8" })
+    expect(stderr).toBe("141\n")
+  })
+
   it("imports nothing before it knows", () => {
     const code = readFileSync(program, "utf8")
     expect(code).not.toMatch(/^\s*(import|export)\s+[^(]/m)
