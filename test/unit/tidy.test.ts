@@ -208,6 +208,13 @@ describe("tidy", () => {
     expect([...new Set(quotes)].filter((quote) => !rules.includes(quote))).toEqual([])
   })
 
+  it("every file that ARCHITECTURE.md names is there", () => {
+    const named = [...read("ARCHITECTURE.md").matchAll(/`([a-z/-]+\.[jt]s)`/g)].map(([, name = ""]) => name)
+    const there = (name: string): boolean =>
+      files().some((file) => file === name || file.endsWith(`/${name}`))
+    expect(named.filter((name) => !name.startsWith("dist/") && !there(name))).toEqual([])
+  })
+
   it("every test file is run by a project", () => {
     const tests = files().filter((file) => /\.(test|spec)\.[cm]?[jt]sx?$/.test(file))
     const isRun = (file: string): boolean =>
