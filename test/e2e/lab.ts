@@ -256,7 +256,7 @@ export class Lab {
   /** Who writes now. */
   owner(): Write {
     const last = this.ledger.last()
-    if (last === undefined || now() - last.at > 1_000) throw new Error("nobody writes")
+    if (last === undefined || now() - last.at > 3_000) throw new Error("nobody writes")
     return last
   }
 
