@@ -4,6 +4,7 @@
  * cron's poke set it again.
  */
 import type { WallTime } from "../protocol/units.ts"
+import { wallTime } from "../protocol/units.ts"
 import type { PlacedEvent } from "./alerts/incidents.ts"
 import { readClock } from "./clock.ts"
 
@@ -29,6 +30,8 @@ export class Alarm {
   readonly #surroundings: AlarmSurroundings
   /** Since when its handler runs: the platform knows of no alarm meanwhile. */
   #runningSince: WallTime | undefined
+  /** After a failure; in memory only. */
+  #notBefore = wallTime(0)
 
   constructor(storage: DurableObjectStorage, surroundings: AlarmSurroundings) {
     this.#storage = storage
@@ -37,23 +40,22 @@ export class Alarm {
 
   /** The handler. It catches everything, because a seventh failure would end it. */
   async run(work: () => Promise<void>): Promise<void> {
-    let soonest = soonestMs
     this.#runningSince = readClock()
     try {
       await work()
     } catch (error) {
-      soonest = soonestAfterFailureMs
+      this.#notBefore = wallTime(readClock() + soonestAfterFailureMs)
       this.#complain("the alarm failed", error)
     } finally {
       this.#runningSince = undefined
     }
-    await this.#arm(await this.#storage.getAlarm(), soonest)
+    await this.#arm(await this.#storage.getAlarm())
   }
 
   /** Sees to it that an alarm is set; a failure here keeps no grant back. */
   async keep(): Promise<void> {
     try {
-      await this.#arm(await this.#storage.getAlarm(), soonestMs)
+      await this.#arm(await this.#storage.getAlarm())
     } catch (error) {
       this.#complain("the alarm could not be set", error)
     }
@@ -65,12 +67,12 @@ export class Alarm {
     return !this.#isRunning() && isGone(armed, readClock()) && this.#surroundings.dueAt() !== undefined
   }
 
-  async #arm(armed: number | null, soonest: number): Promise<void> {
+  async #arm(armed: number | null): Promise<void> {
     const earliest = this.#surroundings.dueAt()
     // What a run under way leaves to do it arms itself.
     if (earliest === undefined || this.#isRunning()) return
     const now = readClock()
-    const at = Math.max(earliest, now + soonest)
+    const at = Math.max(earliest, now + soonestMs, this.#notBefore)
     if (!isGone(armed, now) && armed !== null && armed <= at) return
     this.#surroundings.count(1, now)
     await this.#storage.setAlarm(at)

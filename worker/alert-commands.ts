@@ -34,7 +34,8 @@ export type AlertCommand =
   | { readonly kind: "silence"; readonly silence: v.InferOutput<typeof silenceSchema> }
   | { readonly kind: "end-silence"; readonly id: string }
   | { readonly kind: "show-rules" }
-  | { readonly kind: "replace-rules" | "check-rules" | "dry-run"; readonly text: string }
+  | { readonly kind: "replace-rules" | "check-rules"; readonly text: string }
+  | { readonly kind: "list-events"; readonly after: string; readonly limit: number }
   | { readonly kind: "list-deliveries"; readonly state: string; readonly limit: number }
   | { readonly kind: "replay"; readonly id: string }
   | { readonly kind: "replay-dead"; readonly receiver: string }

@@ -8,20 +8,13 @@ import { wallTime } from "../protocol/units.ts"
 import { type AlertAnswer, type AlertCommand, refused } from "./alert-commands.ts"
 import { AlertDesk, silencesMax } from "./alert-desk.ts"
 import { AlertOutbox } from "./alert-outbox.ts"
-import {
-  describeIncident,
-  describeLetter,
-  describeNotification,
-  describeSilence,
-  explain,
-} from "./alert-overview.ts"
+import { describeIncident, describeLetter, describeSilence, explain } from "./alert-overview.ts"
 import type { Letter } from "./alert-tables.ts"
 import { notifiedIncident } from "./alerts/groups.ts"
 import { incidentId } from "./alerts/identity.ts"
 import { isFiring, type PlacedEvent } from "./alerts/incidents.ts"
 import type { Notification } from "./alerts/notification.ts"
 import { describeReceiver, type Receiver } from "./alerts/receivers/receiver.ts"
-import { rehearse } from "./alerts/rehearsal.ts"
 import { type AlertSecrets, formatRulesError, noSecrets, parseRules } from "./alerts/rules.ts"
 import { isSealedByNewest, type KeyRing, openText, readKeyRing, sealText } from "./alerts/sealing.ts"
 import type { TargetPolicy } from "./alerts/target.ts"
@@ -43,7 +36,7 @@ export interface OfficeSurroundings {
   readonly dueAt: () => WallTime | undefined
 }
 
-const dryRunMs = 7 * 86_400_000
+const eventsListedMs = 7 * 86_400_000
 /** Fifty requests are allowed in one run on the free plan; the next alarm goes on. */
 const requestsPerRun = 40
 /** So long a run of the alarm may be, and some attempts longer. */
@@ -157,8 +150,8 @@ export class AlertOffice {
       case "check-rules":
       case "replace-rules":
         return this.#takeRules(command.kind, command.text)
-      case "dry-run":
-        return this.#dryRun(command.text, now)
+      case "list-events":
+        return this.#listEvents(command, now)
       case "list-deliveries":
         return this.#listDeliveries(command)
       case "replay":
@@ -261,19 +254,17 @@ export class AlertOffice {
     return ok({ receivers, routes: rules.route.length, stored: kind === "replace-rules" })
   }
 
-  #dryRun(text: string, now: WallTime): AlertAnswer {
-    const parsed = parseRules(text, this.#policy())
-    if (parsed.kind === "error")
-      return refused("rules-malformed", parsed.error.map(formatRulesError).join("\n"))
-    const events = this.#surroundings.events.eventsSince(wallTime(now - dryRunMs))
-    const circumstances = {
-      cluster: this.#surroundings.cluster(),
-      publicUrl: undefined,
-      rules: parsed.value.rules,
-      silences: this.desk.silences,
-    }
-    const notifications = rehearse(events, circumstances, now)
-    return ok({ events: events.length, notifications: notifications.map(describeNotification) })
+  #listEvents({ after, limit }: AlertCommand & { readonly kind: "list-events" }, now: WallTime): AlertAnswer {
+    const events = this.#surroundings.events.eventsAfter(after, wallTime(now - eventsListedMs), limit)
+    const last = events.length < limit ? undefined : events.at(-1)
+    return ok({
+      events: events.map(({ recordedAt, at, ...event }) => ({
+        ...event,
+        at_ms: at,
+        recorded_at_ms: recordedAt,
+      })),
+      next: last?.id,
+    })
   }
 
   #listDeliveries({ state, limit }: AlertCommand & { readonly kind: "list-deliveries" }): AlertAnswer {

@@ -116,7 +116,7 @@ export function describeLetter(letter: Letter): object {
   }
 }
 
-export function describeNotification(notification: Notification): object {
+function describeNotification(notification: Notification): object {
   const { receiver, action, incidents, repeat, escalation, at, omitted } = notification
   return {
     receiver,

@@ -123,11 +123,10 @@ export class Tables {
     this.#run(insert, id, now, at, kind, subject, severity, detail, place)
   }
 
-  /** Oldest first. */
-  eventsSince(since: WallTime): readonly StoredEvent[] {
-    return this.#rows("SELECT * FROM events WHERE recorded_ms >= ? ORDER BY recorded_ms, id", since).map(
-      toEvent,
-    )
+  /** By id, which is what a page can go on from without reading all of them. */
+  eventsAfter(id: string, since: WallTime, limit: number): readonly StoredEvent[] {
+    const page = "SELECT * FROM events WHERE id > ? AND recorded_ms >= ? ORDER BY id LIMIT ?"
+    return this.#rows(page, id, since, limit).map(toEvent)
   }
 
   newestEvents(limit: number): readonly StoredEvent[] {

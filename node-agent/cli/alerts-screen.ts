@@ -1,4 +1,5 @@
 /** What `quorumbeat alerts` prints: answers of the witness as lines for people. */
+import type { Rehearsal } from "./alerts-dry-run.ts"
 
 interface IncidentAnswer {
   readonly id: string
@@ -124,19 +125,18 @@ export function taken(answer: unknown): string {
   return `${stored ? "stored" : "well-formed"}: ${receivers.length} receivers${named === "" ? "" : `: ${named}`}; ${routes} routes`
 }
 
-export function rehearsal(answer: unknown): string {
-  const { events, notifications } = as<{
-    readonly events: number
-    readonly notifications: readonly NotificationAnswer[]
-  }>(answer)
-  const lines = notifications.map(notificationLine)
+export function rehearsal({ events, notifications, isCut, milliseconds }: Rehearsal): string {
+  const lines = notifications.map(({ at, ...notification }) =>
+    notificationLine({ ...notification, at_ms: at }),
+  )
   const receivers = [...new Set(notifications.map(({ receiver }) => receiver))]
   const counts = receivers.map((name) => {
     return `${name} ${notifications.filter(({ receiver }) => receiver === name).length}`
   })
+  const more = isCut ? " and more" : ""
   return [
     ...lines,
-    `${events} events, ${notifications.length} notifications${counts.length === 0 ? "" : `: ${counts.join(", ")}`}`,
+    `${events} events of seven days, ${notifications.length}${more} notifications${counts.length === 0 ? "" : `: ${counts.join(", ")}`}; replayed in ${milliseconds} ms`,
   ].join("\n")
 }
 

@@ -4,6 +4,7 @@ import { userInfo } from "node:os"
 import { wallNow } from "../host/clock.ts"
 import { readSecret } from "../host/key-file.ts"
 import { type ApiCall, callWitness, type WitnessApi } from "../host/witness-api.ts"
+import { rehearseFile } from "./alerts-dry-run.ts"
 import * as screen from "./alerts-screen.ts"
 import { type Command, CommandFailure, exitStatus, parseOptions, print, usageFailure } from "./command.ts"
 import { readConfiguration } from "./configuration.ts"
@@ -63,6 +64,7 @@ export const alerts: Command = {
   async run(parameters) {
     const { values, positionals } = parseAll(parameters)
     const [action = "", ...words] = positionals
+    if (action === "dry-run") return rehearse(words, values)
     const asked = actions[action]
     if (asked === undefined) throw usageFailure(`alerts ${action}: no such action; see --help`)
     const { call, show } = asked(words, values)
@@ -110,7 +112,13 @@ const actions: Readonly<Record<string, (words: readonly string[], values: Values
   },
   check: (words) => withFile("POST", "/alerts/rules/check", words, screen.taken),
   apply: (words) => withFile("PUT", "/alerts/rules", words, screen.taken),
-  "dry-run": (words) => withFile("POST", "/alerts/rules/dry-run", words, screen.rehearsal),
+}
+
+async function rehearse(words: readonly string[], values: Values): Promise<number> {
+  const rehearsed = await rehearseFile(apiOf(values), textOf(words))
+  if (rehearsed.kind === "error") throw new CommandFailure(exitStatus.failed, rehearsed.error)
+  print(values.json ? JSON.stringify(rehearsed.value, null, 2) : screen.rehearsal(rehearsed.value))
+  return exitStatus.done
 }
 
 function asked(method: ApiCall["method"], path: string, show: Asked["show"], value?: object): Asked {
@@ -126,14 +134,16 @@ function withFile(
   words: readonly string[],
   show: Asked["show"],
 ): Asked {
+  return { call: { method, path, body: { type: "toml", text: textOf(words) } }, show }
+}
+
+function textOf(words: readonly string[]): string {
   const file = one(words, "file")
-  let text: string
   try {
-    text = readFileSync(file, "utf8")
+    return readFileSync(file, "utf8")
   } catch (cause) {
     throw usageFailure(`${file}: ${cause instanceof Error ? cause.message : "cannot be read"}`)
   }
-  return { call: { method, path, body: { type: "toml", text } }, show }
 }
 
 function apiOf(values: Values): WitnessApi {

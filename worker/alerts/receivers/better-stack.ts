@@ -56,6 +56,8 @@ export const betterStack: ReceiverKind<Settings> = {
       const path = `${encodeURIComponent(reference)}/${action}`
       return jsonPost(joined(incidentsUrl, path), JSON.stringify(body), headers)
     }
+    // It has no key: another trigger would be another incident. An open one escalates there by itself.
+    if (notification.repeat > 0 && reference !== undefined) return undefined
     const head = headline(notification)
     const incident = {
       requester_email,

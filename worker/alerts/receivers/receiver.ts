@@ -65,7 +65,10 @@ export async function requestFor(
 
 /** Why the service is not told of an action. */
 export function silenceOf(receiver: Receiver, action: NotificationAction): string {
-  return bound(receiver).traits.mute[action] ?? "the service was never told of it, or its answer was lost"
+  return (
+    bound(receiver).traits.mute[action] ??
+    "the service knows of it already, or was never told, or its answer was lost"
+  )
 }
 
 /** What an answer means. No secret of the receiver is in the reason, also if the service said it back. */
