@@ -7,6 +7,8 @@ import { waitFor } from "./waiting.ts"
 const startLimit = 15_000
 
 export class Witness {
+  /** `--receiver-key`, from the next start on. */
+  receiverKeyFiles: readonly string[] = []
   readonly #layout: ClusterLayout
   readonly #program: string
   #child: Child | undefined
@@ -30,6 +32,7 @@ export class Witness {
         ...[process.execPath, this.#program, "witness", "--listen", `127.0.0.1:${witnessPort}`],
         ...["--state-dir", witnessDirectory, "--key", witnessKeyFile, "--credential-file", credentialFile],
         ...["--allow-private-receivers", "--posts-per-second", "100000"],
+        ...this.receiverKeyFiles.flatMap((file) => ["--receiver-key", file]),
       ],
       logFile: join(directory, "witness.log"),
     })

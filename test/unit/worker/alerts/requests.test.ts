@@ -160,6 +160,11 @@ describe("Better Stack", () => {
     expect(silenceOf(receiver, "resolve")).toContain("never told")
     expect(await silent(receiver, updated, "42")).toBeUndefined()
   })
+
+  it("has no key: a repeat of what it knows would be another incident, so none is sent", async () => {
+    expect(await silent(receiver, notification({ repeat: 1 }), "42")).toBeUndefined()
+    expect(await silent(receiver, notification({ repeat: 1 })), "never told of it: it is news").toBeDefined()
+  })
 })
 
 describe("Alertmanager", () => {
