@@ -12,6 +12,8 @@ import type { Incarnation, Instant, NodeId } from "../../protocol/units.ts"
 export interface Join {
   readonly at: Instant
   readonly incarnation: Incarnation
+  /** Of its sender's frames: one that was sent before this one says nothing new. */
+  readonly counter: number
   readonly sequence: number
   readonly hears: readonly PeerIncarnation[]
   readonly accuses: readonly NodeId[]

@@ -119,7 +119,14 @@ function leftRing(ring: Ring): LeftRing {
   return { id: ring.id, messages: ring.log }
 }
 
-export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame: JoinFrame): void {
+/** Who sent a join, and as the how many-th of its frames to this node. */
+interface Joining {
+  readonly node: NodeId
+  readonly incarnation: Incarnation
+  readonly counter: number
+}
+
+export function onJoin(turn: Turn, { node: from, incarnation, counter }: Joining, frame: JoinFrame): void {
   const { node } = turn
   if (node.membership.kind === "booting") return
   notePeerConfiguration(turn, from, frame.configuration)
@@ -133,8 +140,11 @@ export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame
     enterGather(turn, reason, undefined)
   }
   if (node.membership.kind !== "gather") return
-  const { at, ...told } = { at: turn.now, incarnation, ...frame }
-  const wasMissing = isMissing(node.membership)
+  const latest = node.membership.joins.get(from)
+  // Overtaken on its way by a later one.
+  if (latest?.incarnation === incarnation && latest.counter > counter) return
+  const { at, ...told } = { at: turn.now, incarnation, counter, ...frame }
+  const before = completeness(node.membership)
   node.membership = {
     ...node.membership,
     joins: withEntry(node.membership.joins, from, { ...told, at }),
@@ -142,13 +152,16 @@ export function onJoin(turn: Turn, from: NodeId, incarnation: Incarnation, frame
     // A node of version 1 echoes nothing: its join is taken for an answer.
     accused: echoes(node, from) ? node.membership.accused : withoutEntry(node.membership.accused, from),
   }
-  if (wasMissing && !isMissing(node.membership)) reconsider(turn)
+  if (completeness(node.membership) > before) reconsider(turn)
   else lookSoon(turn, node.membership)
 }
 
-/** Somebody who is waited for has not joined. */
-function isMissing({ expected, joins, accused }: Gather): boolean {
-  return expected.some((peer) => !joins.has(peer) && !accused.has(peer))
+/** 1: all have joined, but for those of whom somebody says why not. 2: and all of them hear as many, so nothing more is to come. */
+function completeness({ expected, joins, accused }: Gather): 0 | 1 | 2 {
+  const isAccused = (peer: NodeId): boolean =>
+    accused.has(peer) || [...joins.values()].some(({ accuses }) => accuses.includes(peer))
+  if (expected.some((peer) => !joins.has(peer) && !isAccused(peer))) return 0
+  return [...joins.values()].every(({ hears }) => hears.length > joins.size) ? 2 : 1
 }
 
 /** Now, or at a large site together with what else comes soon (SPEC R6); a ring that only waits to be formed does not wait for that. */

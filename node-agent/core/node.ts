@@ -146,13 +146,15 @@ function onDatagram(turn: Turn, link: LinkId, bytes: Uint8Array): void {
     return
   }
   noteArrival(turn, from, link)
-  onFrame(turn, { node: from, incarnation: received.incarnation, link }, received.frame)
+  const { incarnation, counter } = received
+  onFrame(turn, { node: from, incarnation, counter, link }, received.frame)
 }
 
-/** Who sent a frame, and over which link it came. */
+/** Who sent a frame, as the how many-th to this node, and over which link it came. */
 interface Sender {
   readonly node: NodeId
   readonly incarnation: Incarnation
+  readonly counter: number
   readonly link: LinkId
 }
 
@@ -186,7 +188,7 @@ function onFrame(turn: Turn, sender: Sender, frame: Frame): void {
     case "link-answer":
       return onLinkFrame(turn, from, sender.link, frame)
     case "join":
-      return departed(node) ? undefined : onJoin(turn, from, sender.incarnation, frame)
+      return departed(node) ? undefined : onJoin(turn, sender, frame)
     case "commit":
       return departed(node) ? undefined : onCommit(turn, from, frame)
     case "commit-ack":

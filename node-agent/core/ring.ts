@@ -98,6 +98,8 @@ export function acceptToken(turn: Turn, from: NodeId | undefined, token: TokenFr
     log(turn, "error", "token-with-gap", { received: ring.received, seq: token.seq })
     return undefined
   }
+  if (ring.lease !== undefined && ring.lease < now)
+    log(turn, "warn", "ring-lease-lapsed", { for_ms: Math.round(elapsed(ring.lease, now)) })
   const previousSending = ring.firstSent
   const lease = previousSending === undefined ? ring.lease : after(previousSending, node.config.timings.lease)
   node.ring = {

@@ -75,6 +75,8 @@ export type Received =
       readonly kind: "frame"
       readonly from: NodeId
       readonly incarnation: Incarnation
+      /** Of the sender's frames to this node: a higher one was sent later. */
+      readonly counter: number
       /** This frame was the proof of a start not known before. */
       readonly newIncarnation: boolean
       readonly frame: Frame
@@ -344,6 +346,7 @@ function receiveFrame(
     kind: "frame",
     from: peer.id,
     incarnation: session.incarnation,
+    counter: header.counter,
     newIncarnation: isNew,
     frame: frame.value,
   }

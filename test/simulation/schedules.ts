@@ -241,6 +241,7 @@ function oneWayLink(config: ClusterConfig): string | undefined {
   if (first === undefined || second === undefined) return "no nodes"
   const deaf = {
     at: world.core(1).steppedAt,
+    counter: 1,
     sequence: 1,
     hears: [],
     accuses: [],

@@ -29,8 +29,15 @@ function joinOf(count: number, proposal: readonly number[] = []): JoinFrame {
   }
 }
 
+/** Frames of all senders are numbered in the order of the tests, unless one was overtaken. */
+function joined(node: NodeState, from: number, join: JoinFrame, now: number, counter = ++frames): void {
+  onJoin(turnAt(node, now), { node: nodeId(from), incarnation: start, counter }, join)
+}
+
+let frames = 0
+
 function hear(node: NodeState, from: number, join: JoinFrame, now: number): Gather {
-  onJoin(turnAt(node, now), nodeId(from), start, join)
+  joined(node, from, join, now)
   return gatherOf(node)
 }
 
@@ -82,7 +89,7 @@ describe("[R6] thirty nodes", () => {
     const whole = joinOf(count, numbers(count))
     for (const from of numbers(count - 1).slice(1)) hear(node, from, whole, 2001)
     expect(node.membership.kind).toBe("gather")
-    onJoin(turnAt(node, 2002), nodeId(count), start, whole)
+    joined(node, count, whole, 2002)
     expect(node.membership.kind).toBe("commit")
   })
 
@@ -94,6 +101,25 @@ describe("[R6] thirty nodes", () => {
     expect(gatherOf(node).lookedAt).toBe(waitUntil)
     step(node, { kind: "deadline-reached" }, at(waitUntil + 1))
     expect(gatherOf(node).lookedAt).toBe(waitUntil)
+  })
+
+  test("and so is the one after which all hear each other", () => {
+    const node = nodeOf(count)
+    const deaf = { ...joinOf(count), hears: [{ node: nodeId(1), incarnation: start }] }
+    for (const from of numbers(count).slice(1)) hear(node, from, deaf, 2000)
+    for (const from of numbers(count - 1).slice(1)) hear(node, from, joinOf(count), 2001)
+    expect(proposed(node)).toEqual([1, 2])
+    hear(node, count, joinOf(count), 2002)
+    expect(proposed(node)).toEqual(numbers(count))
+  })
+
+  test("who an accuser has named is not waited for", () => {
+    const node = nodeOf(count)
+    hear(node, 2, { ...joinOf(count), accuses: [nodeId(count)] }, 2000)
+    for (const from of numbers(count - 2).slice(2)) hear(node, from, joinOf(count), 2001)
+    expect(proposed(node)).toEqual([1, 2])
+    hear(node, count - 1, joinOf(count), 2002)
+    expect(proposed(node)).toEqual(numbers(count - 1))
   })
 
   test("joins are repeated each 145 ms, and kept for four repeats", () => {
@@ -113,6 +139,16 @@ describe("[R6] thirty nodes", () => {
     expect(node.peers.get(nodeId(3))).toMatchObject({ probe: 1, nextProbe: 2580 })
     expect(nextPeerWork(node)).toBeGreaterThan(2000)
   })
+})
+
+test("[R6] a join that was overtaken by a later one says nothing; one of a later start does", () => {
+  const node = nodeOf(3)
+  joined(node, 2, joinOf(3, [1, 2, 3]), 2000, 9)
+  joined(node, 2, joinOf(3, [2]), 2001, 8)
+  expect(gatherOf(node).joins.get(nodeId(2))).toMatchObject({ counter: 9, proposal: [1, 2, 3] })
+  const later = { node: nodeId(2), incarnation: incarnation(2), counter: 1 }
+  onJoin(turnAt(node, 2002), later, joinOf(3, [2]))
+  expect(gatherOf(node).joins.get(nodeId(2))).toMatchObject({ counter: 1, proposal: [2] })
 })
 
 describe("[R6] eight nodes", () => {

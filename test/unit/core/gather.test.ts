@@ -47,6 +47,7 @@ function proposal(
         {
           at: at(0),
           incarnation: one,
+          counter: 1,
           sequence: 0,
           hears: [...heardBy(from), { node: nodeId(from), incarnation: one }],
           accuses: [],
@@ -164,6 +165,7 @@ test("[R7] agreed: every other member proposed exactly this set", () => {
         {
           at: at(0),
           incarnation: one,
+          counter: 1,
           sequence: 0,
           hears: [],
           accuses: [],

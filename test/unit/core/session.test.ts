@@ -30,6 +30,7 @@ describe("taking up a session", () => {
     expect(received).toEqual({
       kind: "frame",
       from: a,
+      counter: 1,
       incarnation: 1,
       newIncarnation: true,
       frame: probe(42),
