@@ -131,6 +131,11 @@ export class Namespaces {
     return name
   }
 
+  /** The namespace of the switch. */
+  get switchName(): string {
+    return this.#switch
+  }
+
   /** Everything in them must have ended. */
   remove(): void {
     for (const name of [...this.#machines.values(), this.#switch]) run("ip", ["netns", "delete", name])

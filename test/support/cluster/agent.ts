@@ -20,6 +20,8 @@ export interface AgentSettings {
   readonly scheduling: "auto" | "none"
   /** What the agent is started through: a program that becomes it, as `ip netns exec` does. */
   readonly wrapper?: ((node: NodeLayout) => readonly string[]) | undefined
+  /** `false`: its service needs no ledger daemon. */
+  readonly hasLedger?: boolean | undefined
 }
 
 export class Agent {
@@ -80,7 +82,8 @@ export class Agent {
       ],
       logFile,
     })
-    if (this.#daemon?.isRunning !== true) this.#startDaemon(directory)
+    const needsLedger = this.#settings.hasLedger ?? true
+    if (needsLedger && this.#daemon?.isRunning !== true) this.#startDaemon(directory)
   }
 
   #startDaemon(directory: string): void {

@@ -26,6 +26,7 @@ export interface ClusterPlan extends ClusterSettings {
   readonly trace: boolean
   readonly scheduling?: "auto" | "none"
   readonly wrapper?: AgentSettings["wrapper"]
+  readonly hasLedger?: boolean
 }
 
 export class Cluster {
@@ -49,6 +50,7 @@ export class Cluster {
       trace: plan.trace,
       scheduling: plan.scheduling ?? "auto",
       wrapper: plan.wrapper,
+      hasLedger: plan.hasLedger,
     }
     this.agents = layout.nodes.map((node) => new Agent(node, layout, settings))
   }

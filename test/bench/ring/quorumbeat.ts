@@ -1,0 +1,118 @@
+/**
+ * Quorumbeat's ring: agents with one service of a command that does nothing. What a node does is read in its log, whose
+ * times are taken in the step itself, to the millisecond.
+ */
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { ProfileName } from "../../../protocol/cluster.ts"
+import { Cluster } from "../../support/cluster/cluster.ts"
+import type { Workplace } from "../../support/cluster/workplace.ts"
+import type { RingNetwork } from "./ring-network.ts"
+import type { RingSystem, Succession, ViewSeen } from "./ring-system.ts"
+
+const port = 5405
+
+export interface QuorumbeatPlan {
+  readonly profile: ProfileName
+  /** Keys of `[timings]`. */
+  readonly timings: Readonly<Record<string, number>>
+}
+
+interface LogLine {
+  readonly time: string
+  readonly event: string
+  readonly members?: string
+}
+
+export class QuorumbeatRing implements RingSystem {
+  readonly title: string
+  readonly nodes: readonly string[]
+  readonly cluster: Cluster
+
+  private constructor(title: string, nodes: readonly string[], cluster: Cluster) {
+    this.title = title
+    this.nodes = nodes
+    this.cluster = cluster
+  }
+
+  static async prepare(
+    { directory, program }: Workplace,
+    network: RingNetwork,
+    { profile, timings }: QuorumbeatPlan,
+  ): Promise<QuorumbeatRing> {
+    const { nodes, namespaces } = network
+    const cluster = await Cluster.prepare({
+      ...{ name: "ring", sites: [{ name: "a", nodes }], profile, timings, hasWitness: false },
+      ...{ trace: false, hasLedger: false, program },
+      wrapper: ({ name }) => ["ip", "netns", "exec", namespaces.name(name)],
+      directory: mkdtempSync(join(directory, "ring-")),
+    })
+    const { configFile, nodes: laidOut } = cluster.layout
+    const moved = laidOut.reduce(
+      (toml, { link }, index) => toml.replace(`"${link}"`, `"${network.addressOf(index)}:${port}"`),
+      readFileSync(configFile, "utf8"),
+    )
+    writeFileSync(configFile, moved.replaceAll(/^(start|stop|monitor) = .*$/gm, '$1 = ["/bin/true"]'))
+    return new QuorumbeatRing(`Quorumbeat ${profile}`, nodes, cluster)
+  }
+
+  async start(): Promise<void> {
+    this.cluster.startAgents()
+  }
+
+  startOne(node: string): void {
+    this.cluster.agent(node).start()
+  }
+
+  kill(node: string): void {
+    void this.cluster.agent(node).kill()
+  }
+
+  processes(node: string): Readonly<Record<string, number>> {
+    const { pid, controlPid } = this.cluster.agent(node)
+    return { realtime: pid, ...(controlPid === undefined ? {} : { control: controlPid }) }
+  }
+
+  views(node: string): readonly ViewSeen[] {
+    const ids = this.cluster.layout.nodes.map(({ id }) => id)
+    return this.lines(node, "view-installed").map(({ time, members = "" }) => ({
+      at: Date.parse(time),
+      members: members.split(",").map((id) => ids.indexOf(Number(id)) + 1),
+    }))
+  }
+
+  owner(): string | undefined {
+    const starts = this.nodes.flatMap((node) => {
+      const last = this.lines(node, "service-running").at(-1)
+      return last === undefined ? [] : [{ node, at: Date.parse(last.time) }]
+    })
+    return starts.toSorted((a, b) => a.at - b.at).at(-1)?.node
+  }
+
+  successions(from: number, former: string): Succession | undefined {
+    for (const node of this.nodes) {
+      if (node === former) continue
+      const ordered = this.#since(node, "service-starting", from)
+      const running = this.#since(node, "service-running", from)
+      if (ordered !== undefined && running !== undefined) return { ordered, running }
+    }
+    return undefined
+  }
+
+  #since(node: string, event: string, from: number): number | undefined {
+    return this.lines(node, event)
+      .map(({ time }) => Date.parse(time))
+      .find((at) => at >= from)
+  }
+
+  /** Of one kind of event. */
+  lines(node: string, event: string): readonly LogLine[] {
+    const marked = `"event":"${event}"`
+    const text = readFileSync(this.cluster.agent(node).node.logFile, "utf8")
+    return text.split("\n").flatMap((line) => (line.includes(marked) ? [JSON.parse(line)] : []))
+  }
+
+  close(): Promise<void> {
+    return this.cluster.end()
+  }
+}
