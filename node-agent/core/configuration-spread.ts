@@ -167,7 +167,7 @@ export function notePeerConfiguration(turn: Turn, from: NodeId, mark: Configurat
     sendSiteMessage(turn, from, { kind: "configuration", part, parts, text })
 }
 
-function isBehind(mark: ConfigurationMark, own: ConfigurationMark): boolean {
+export function isBehind(mark: ConfigurationMark, own: ConfigurationMark): boolean {
   const isOther = !mark.confirmed && mark.checksum !== own.checksum
   return mark.version < own.version || (mark.version === own.version && isOther)
 }

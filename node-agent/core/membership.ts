@@ -209,8 +209,8 @@ function reasonToGather(
     // Sent before its sender heard of this ring. A higher sequence: it left the ring, or cannot take it up.
     return frame.sequence < ring.id.sequence ? undefined : "member-left"
   }
-  if (isHeldOff(node, peer, now) || node.membership.kind !== "operational") return undefined
-  if (largerRing(node, now) !== undefined) return "join"
+  if (isHeldOff(node, peer, now, from) || node.membership.kind !== "operational") return undefined
+  if (largerRing(node, now, from) !== undefined) return "join"
   // Who hears everybody is believed to be heard by them, until that has been in vain once; by a view with nothing to protect always.
   const hearsAll = ring.members.every((member) => frame.hears.some((heard) => heard.node === member))
   const isBelieved = peer.heldOff === 0 || node.view?.standing.kind === "minority" || !echoes(node, from)

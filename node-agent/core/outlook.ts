@@ -11,8 +11,8 @@ import { reachableOutsiders } from "./peers.ts"
 import type { NodeState } from "./state.ts"
 
 /** The members of the best ring that this node could be in, if all of them would gain by it. */
-export function largerRing(node: NodeState, now: Instant): readonly NodeId[] | undefined {
-  const outsiders = reachableOutsiders(node, now)
+export function largerRing(node: NodeState, now: Instant, caller?: NodeId): readonly NodeId[] | undefined {
+  const outsiders = reachableOutsiders(node, now, caller)
   if (outsiders.length === 0 || node.ring === undefined) return undefined
   const { members } = node.ring
   const self = node.self.id

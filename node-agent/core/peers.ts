@@ -15,7 +15,7 @@ import {
   type NodeId,
 } from "../../protocol/units.ts"
 import { silentRange } from "../../protocol/version.ts"
-import { compatible, markOf } from "./configuration-spread.ts"
+import { compatible, isBehind, markOf } from "./configuration-spread.ts"
 import { joinsAreProbes, probePace, sitePeers } from "./gather-pace.ts"
 import { heardAt } from "./links.ts"
 import { draw } from "./random.ts"
@@ -169,19 +169,28 @@ function answersSteadily(node: NodeState, peer: Peer): boolean {
   return isProbed(node, peer) && peer.answered >= answersNeeded
 }
 
-/** Nodes of the site outside the ring that answer steadily and are not held off. */
-export function reachableOutsiders(node: NodeState, now: Instant): readonly Peer[] {
+/** Nodes of the site outside the ring that answer steadily and are not held off. `caller`: asks for it just now. */
+export function reachableOutsiders(node: NodeState, now: Instant, caller?: NodeId): readonly Peer[] {
+  const own = markOf(node)
   return [...node.peers.values()]
-    .filter((peer) => answersSteadily(node, peer) && !isHeldOff(node, peer, now))
-    .filter(({ configuration }) => configuration === undefined || compatible(markOf(node), configuration))
+    .filter((peer) => answersSteadily(node, peer) && !isHeldOff(node, peer, now, caller))
+    .filter(
+      // One that knows of a newer configuration tells it to who asks.
+      ({ configuration: mark }) =>
+        mark === undefined || compatible(own, mark) || (mark.confirmed && isBehind(own, mark)),
+    )
 }
 
-/** A view that does not speak for its site has nothing to protect but its peace: it holds nobody off for long. */
-export function isHeldOff(node: NodeState, peer: Peer, now: Instant): boolean {
+/**
+ * A view that does not speak for its site has nothing to protect but its peace: it holds nobody off for long. Who calls is let
+ * in after half of it: two that hold each other off, and call at different times, would miss each other for ever.
+ */
+export function isHeldOff(node: NodeState, peer: Peer, now: Instant, caller?: NodeId): boolean {
   if (peer.heldOffAt === undefined) return false
   const speaks = node.view !== undefined && node.view.standing.kind !== "minority"
-  const delay = delayAfter(peer.heldOff - 1)
-  return elapsed(peer.heldOffAt, now) < (speaks ? delay : Math.min(delay / 2, holdOffIdle))
+  const whole = delayAfter(peer.heldOff - 1)
+  const delay = speaks ? whole : Math.min(whole / 2, holdOffIdle)
+  return elapsed(peer.heldOffAt, now) < (peer.node.id === caller ? delay / 2 : delay)
 }
 
 /** Gather was entered for this peer and ended without it. */
