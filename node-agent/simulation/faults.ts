@@ -3,6 +3,8 @@ import { type NodeId, type ServiceName, serviceName, siteId } from "../../protoc
 import { viewStanding } from "../../protocol/votes.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import { draw, type Random } from "../core/random.ts"
+import type { Changes } from "./changes.ts"
+import { flapWitness } from "./flapping.ts"
 import type { World } from "./world.ts"
 
 export type FaultTable = readonly (readonly [weight: number, kind: FaultKind])[]
@@ -35,7 +37,7 @@ export const basicFaults = [
 ] as const
 
 /** Those, and clocks, disks, links, frames and everything that can happen to a post. */
-export const allFaults = [
+export const harshFaults = [
   ...basicFaults,
   [4, "suspend"],
   [2, "guest-freeze"],
@@ -57,6 +59,9 @@ export const allFaults = [
   [2, "service-hangs"],
 ] as const
 
+/** Those, and the configuration changes, and parts of the cluster take the witness from each other. */
+export const allFaults = [...harshFaults, [6, "configure"], [3, "witness-flap"]] as const
+
 const settings = ["node-standby", "node-online", "maintenance-on", "maintenance-off"] as const
 
 export type FaultKind = (typeof allFaults)[number][1]
@@ -70,11 +75,15 @@ export class Faults {
   readonly #total: number
   readonly #sites: readonly string[]
   readonly #mayRollBack: boolean
+  readonly #changes: Changes | undefined
+  #mended = false
   #forgot = false
   #snapshot: ArbiterState | undefined
 
-  constructor(world: World, random: Random, table: FaultTable) {
+  /** Without `changes` the configuration stays as it is. */
+  constructor(world: World, random: Random, table: FaultTable, changes?: Changes) {
     this.#world = world
+    this.#changes = changes
     this.#random = random
     this.#table = table
     this.#total = table.reduce((sum, [weight]) => sum + weight, 0)
@@ -97,6 +106,7 @@ export class Faults {
   /** All faults stop; what is down is started. */
   mend(): void {
     const world = this.#world
+    this.#mended = true
     world.heal()
     world.network.faults = { loss: 0, duplicated: 0, corrupted: 0, replayed: 0, delayed: 0 }
     world.uplink.faults = { replyLost: 0, relayed: 0, late: 0 }
@@ -112,8 +122,15 @@ export class Faults {
       world.resume(id)
       world.thaw(id)
       if (!host.control) world.connectControl(id)
-      if (host.node === undefined) world.start(id)
+      if (host.node === undefined) this.#start(id)
     }
+  }
+
+  /** A machine that is set up for a change gets the file once the change is active (SPEC G7). */
+  #start(id: number): void {
+    const host = this.#world.host(id)
+    if (host.life === 0) host.config = this.#world.newest
+    this.#world.start(id)
   }
 
   /** Machines may be added. */
@@ -167,10 +184,10 @@ export class Faults {
         }
         break
       case "start":
-        if (down.length > 0) world.start(this.#pick(down))
+        if (down.length > 0) this.#start(this.#pick(down))
         break
       case "start-all":
-        for (const id of down) world.start(id)
+        for (const id of down) this.#start(id)
         break
       case "amnesia":
         if (down.length > 0) this.#forget(this.#pick(down))
@@ -181,6 +198,12 @@ export class Faults {
       case "control":
         if (world.host(anyone).control) world.loseControl(anyone)
         else world.connectControl(anyone)
+        break
+      case "configure":
+        this.#changes?.offer(world)
+        break
+      case "witness-flap":
+        flapWitness(world, this.#random, () => this.#mended)
         break
       case "freeze":
       case "suspend":
@@ -346,7 +369,7 @@ export class Faults {
           witness.twin === undefined ? { state: witness.state, share: this.#pick([0.1, 0.5]) } : undefined
         break
       case "witness-replaced":
-        if (this.#mayRollBack && !this.#forgot) witness.replace(this.#world.config)
+        if (this.#mayRollBack && !this.#forgot) witness.replace()
         break
       case "witness-clock":
         witness.clockOffset += this.#pick([-20_000, 20_000])
@@ -404,13 +427,15 @@ export class Faults {
 
   /** One node may forget, where the others of its site remember what any view of it has done. */
   #forget(id: number): void {
-    const { config } = this.#world.host(id)
     const { site } = this.#world.host(id)
+    const config = this.#world.newest
     const others = config.nodes.filter((node) => node.site === site && node.id !== id).map((node) => node.id)
     const remembered = viewStanding(config, siteId(site), others).kind === "majority-alone"
     if (!remembered || this.#forgot || this.#snapshot !== undefined) return
     this.#forgot = true
     this.#world.loseDisk(id)
+    // Who lost the record is given the newest file (SPEC G7).
+    this.#world.host(id).config = config
     this.#world.start(id)
   }
 

@@ -9,6 +9,7 @@
  *   nothing else happened.
  * - I3: epochs of successive activations never fall, and one epoch is never used by two nodes.
  * - I4: members of a view that have delivered the same messages have the same state.
+ * - I5: commands acknowledged to operators are not lost (`acknowledged.ts`).
  * - Durable numbers and ring sequences never fall; a ring has one set of members.
  * - No deadline beyond its proof: every member has handled the token since (L3), the claim was first sent since (W2), a
  *   site's vote is bound at one of its nodes at least as long (M3). No lease file beyond a live right (S1).
@@ -20,8 +21,10 @@
 
 import type { LeaseAnswer } from "../../protocol/lease.ts"
 import { type Instant, type RingId, ringKey, type ServiceName } from "../../protocol/units.ts"
+import type { ArbiterState } from "../../worker/arbiter.ts"
 import { mandateUntil, needsMandate, serviceUntil, voiceUntil } from "../core/rights.ts"
 import type { NodeState, OrderedState } from "../core/state.ts"
+import { AcknowledgedCommands } from "./acknowledged.ts"
 import { type Host, trueTime } from "./machine.ts"
 
 /** Documents that an answer may still name. */
@@ -89,8 +92,13 @@ export class Oracle {
   /** By `lease|site`: until when anybody there may count on it, in true time. */
   readonly #provenUntil = new Map<string, number>()
 
-  constructor(hosts: ReadonlyMap<number, Host>) {
+  readonly acknowledged: AcknowledgedCommands
+
+  constructor(hosts: ReadonlyMap<number, Host>, witness: () => ArbiterState) {
     this.#hosts = hosts
+    this.acknowledged = new AcknowledgedCommands(hosts, witness, (now, what) =>
+      this.#violated(now, "I5", what),
+    )
   }
 
   #violated(now: number, rule: string, what: string): void {
@@ -123,6 +131,7 @@ export class Oracle {
     seen.audible = undefined
     seen.looked = nothing
     seen.handling = ""
+    this.acknowledged.ended(host)
     if (!lost) return
     seen.durable = []
     seen.ringSequence = 0
@@ -205,6 +214,7 @@ export class Oracle {
       if (isNew || looked.lease !== lease)
         seen.looked = { view: node.view, tickets: node.tickets, lease, disk: looked.disk }
     }
+    this.acknowledged.stepped(host, node, now)
     this.#checkActs(host, node, now)
     this.#checkAudible(host, node, seen, now)
     this.#checkRing(host, node, seen, now)

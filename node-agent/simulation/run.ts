@@ -5,8 +5,10 @@
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { millis, type NodeId, stretched } from "../../protocol/units.ts"
 import { createRandom, draw, type Random } from "../core/random.ts"
+import { Changes } from "./changes.ts"
 import { pictureOf } from "./chaos.ts"
-import { allFaults, type FaultKind, Faults } from "./faults.ts"
+import { readDocument } from "./documents.ts"
+import { allFaults, type FaultKind, Faults, type FaultTable } from "./faults.ts"
 import { describeTopology, drawTopology } from "./topology.ts"
 import { World } from "./world.ts"
 
@@ -19,6 +21,8 @@ export interface RunOptions {
   readonly trace?: (line: string) => void
   /** `violation`: only invariants are of interest, not whether services recover. */
   readonly until?: "recovery" | "violation"
+  /** What may go wrong; everything unless told. */
+  readonly table?: FaultTable
 }
 
 export interface RunResult {
@@ -37,21 +41,26 @@ export interface RunResult {
   readonly views: number
   /** How often a service was active on another node than before. */
   readonly takeovers: number
+  /** Configurations that became active after the first one. */
+  readonly changes: number
+  /** Commands acknowledged to operators. */
+  readonly acknowledged: number
 }
 
 export function runSeed(options: RunOptions): RunResult {
   const { seed, duration, rateFactor = 1, trace } = options
   const random = createRandom(Math.imul(seed, 0x9e3779b1) ^ 0x51ed270b)
-  const config = drawTopology(random)
+  const { config, tables } = drawTopology(random)
   const world = drawWorld(config, seed, random, rateFactor, trace)
-  const faults = new Faults(world, random, allFaults)
+  const changes = new Changes(createRandom(Math.imul(seed, 0x85ebca6b) ^ 0x27d4eb2f), tables)
+  const faults = new Faults(world, random, options.table ?? allFaults, changes)
   const pace = pick(random, [300, 1000, 4000])
   world.start()
   while (world.now < duration && world.violations.length === 0) {
     world.run(Math.min(duration, 20 + 2 * pace * draw(random)))
     faults.next()
   }
-  const bound = recoveryBound(config)
+  const bound = Math.max(...changes.offered.map(recoveryBound))
   const recovered =
     options.until === "violation" ? { stuck: undefined, recovery: 0 } : recover(world, faults, bound)
   return {
@@ -65,6 +74,8 @@ export function runSeed(options: RunOptions): RunResult {
     faults: faults.counts,
     views: world.log.filter((line) => line.event === "view-installed").length,
     takeovers: takeoversIn(world),
+    changes: world.newest.version - config.version,
+    acknowledged: world.acknowledged,
   }
 }
 
@@ -86,6 +97,7 @@ function drawWorld(
     jitter: pick(random, [0, 0.6]),
     rateError: rateFactor * config.timings.rho,
     healthEvery: 2000,
+    readConfiguration: readDocument,
     trace,
   })
   world.witness.window = pick(random, [0, 50])
@@ -149,7 +161,8 @@ export function recoveryBound({ timings, sites, services, witness }: ClusterConf
 function recover(world: World, faults: Faults, bound: number): Pick<RunResult, "stuck" | "recovery"> {
   const from = world.now
   faults.mend()
-  const { voiceTtl, mandateTtl, rho } = world.config.timings
+  const { voiceTtl, rho } = world.config.timings
+  const mandateTtl = 1.4 * world.config.timings.mandateTtl
   // A witness that was set back is believed again by an operator who knows that every lease has run out.
   world.run(Math.max(voiceTtl, mandateTtl) * (1 + 3 * rho))
   const wanted = world.config.services

@@ -2,19 +2,17 @@
  * A cluster drawn by chance: one to three sites of one to seven nodes, with and without witness, both policies,
  * tie-breakers, tickets, links, services and profiles. What the configuration's own checks refuse is drawn again.
  */
-import { createHash } from "node:crypto"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
-import { parseConfig } from "../../protocol/config.ts"
 import { draw, type Random } from "../core/random.ts"
-
-type Table = Readonly<Record<string, unknown>>
+import { readTables, type Tables } from "./documents.ts"
 
 const attemptsMax = 100
 
-export function drawTopology(random: Random): ClusterConfig {
+export function drawTopology(random: Random): { readonly config: ClusterConfig; readonly tables: Tables } {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
-    const parsed = parseConfig(drawTables(random), digest)
-    if (parsed.kind === "ok") return parsed.value
+    const tables = drawTables(random)
+    const config = readTables(tables)
+    if (config !== undefined) return { config, tables }
   }
   throw new Error("no valid configuration drawn")
 }
@@ -37,13 +35,13 @@ export function describeTopology(config: ClusterConfig): string {
 
 const siteNames = ["north", "south", "west"]
 
-function drawTables(random: Random): Table {
+function drawTables(random: Random): Tables {
   const pick = <T>(from: readonly [T, ...T[]]): T => from[Math.floor(draw(random) * from.length)] ?? from[0]
   const sites = siteNames.slice(0, pick([1, 1, 1, 2, 2, 2, 2, 3]))
   const witness = draw(random) < 0.75
   const links = pick([1, 1, 2])
-  const node: Table[] = []
-  const site: Table[] = []
+  const node: Tables[] = []
+  const site: Tables[] = []
   for (const name of sites) {
     // Small sites are where votes are tight; large ones are rare for their price.
     const count = sites.length === 1 ? pick([2, 2, 3, 3, 4, 5, 7]) : pick([1, 1, 2, 2, 2, 3, 4])
@@ -83,7 +81,7 @@ function drawTables(random: Random): Table {
   }
 }
 
-function nodeTable(id: number, site: string, links: number, wide: boolean): Table {
+export function nodeTable(id: number, site: string, links: number, wide: boolean) {
   return {
     id,
     name: `n${id}`,
@@ -94,7 +92,7 @@ function nodeTable(id: number, site: string, links: number, wide: boolean): Tabl
   }
 }
 
-function serviceTable(name: string, more: Table): Table {
+function serviceTable(name: string, more: Tables): Tables {
   const command = (verb: string) => ["/usr/bin/ledgerctl", verb]
   const resource = {
     kind: "command",
@@ -108,5 +106,3 @@ function serviceTable(name: string, more: Table): Table {
 
 /** A valid public key, another one for each number. */
 const key = (n: number): string => `${String(n).padStart(42, "k")}A`
-
-const digest = (text: string): string => createHash("sha256").update(text, "utf8").digest("hex")

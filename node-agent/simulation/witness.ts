@@ -52,7 +52,11 @@ export class WorldWitness {
   constructor(config: ClusterConfig, schedule: (delay: number, run: () => void) => void, now: () => number) {
     this.#schedule = schedule
     this.#now = now
-    this.state = this.#emptyState(config, 0)
+    const told = JSON.stringify({ ...registrationOf(config), preferred_nodes: [] })
+    const parsed = parseConfiguration(told)
+    assert(parsed.kind === "ok", "a configuration registers itself")
+    this.#configurations.set(config.version, parsed.value)
+    this.state = emptyState(parsed.value, 0)
   }
 
   /** What the object's own clock shows. No decision may ask. */
@@ -69,19 +73,25 @@ export class WorldWitness {
   rollBack(state: ArbiterState): void {
     this.restart()
     this.state = state
+    this.forgot()
   }
 
   /** Every lease of what was forgotten has run out, and an operator knows: from here on the object is what it says. */
   accept(): void {
     this.#told.clear()
+    this.state = { ...this.state, rules: arbiterRules(this.#newest()) }
   }
 
-  /** The object was deleted and made anew: another incarnation, nothing known. */
-  replace(config: ClusterConfig): void {
+  /** The object was deleted and made anew from the newest file: another incarnation, nothing known of leases. */
+  replace(): void {
     this.restart()
     this.#objects += 1
-    this.state = this.#emptyState(config, this.#objects)
+    this.state = emptyState(this.#newest(), this.#objects)
+    this.forgot()
   }
+
+  /** Called when what was stored is gone. */
+  forgot: () => void = () => undefined
 
   /** `random` decides which instance gets it, while there are two. */
   receive(summary: Summary, answer: (reply: Reply) => void, random?: Random): void {
@@ -101,7 +111,10 @@ export class WorldWitness {
    * Nobody can tell that the object was set back, if the claimant never heard of what it forgot: that is beyond what SPEC W6
    * promises, so such a claim is lost on its way.
    */
-  #isBeyondDetection({ highest, claims }: Summary): boolean {
+  #isBeyondDetection({ highest, claims, configuration }: Summary): boolean {
+    // Registered, and forgotten since: who never heard of that configuration speaks by an older one.
+    if (configuration.version < this.#newest().version && this.state.rules.version < this.#newest().version)
+      return true
     const knows = highest.some((seen) => isSetBack(this.state, seen))
     return !knows && claims.some(({ name }) => this.#hasForgotten(name))
   }
@@ -131,17 +144,10 @@ export class WorldWitness {
     this.state = { ...this.state, rules: arbiterRules(next) }
   }
 
-  #emptyState(config: ClusterConfig, object: number): ArbiterState {
-    const told = JSON.stringify({ ...registrationOf(config), preferred_nodes: [] })
-    const parsed = parseConfiguration(told)
-    assert(parsed.kind === "ok", "a configuration registers itself")
-    this.#configurations.set(config.version, parsed.value)
-    return {
-      witness: `00112233445566778899aabbccddee${object.toString(16).padStart(2, "0")}`,
-      rules: arbiterRules(parsed.value),
-      leases: {},
-      lastDocuments: {},
-    }
+  #newest(): WitnessConfiguration {
+    const newest = this.#configurations.get(Math.max(...this.#configurations.keys()))
+    assert(newest !== undefined, "the first one is registered")
+    return newest
   }
 
   #decide(waiting: readonly Waiting[]): void {
@@ -181,5 +187,14 @@ export class WorldWitness {
     const { answers } = arbitrate(stale, [submissionOf(summary)])
     const mine = answers[0] ?? []
     if (mine.every(({ kind }) => kind === "refused")) answer(this.#replyTo(summary, stale, mine))
+  }
+}
+
+function emptyState(configuration: WitnessConfiguration, object: number): ArbiterState {
+  return {
+    witness: `00112233445566778899aabbccddee${object.toString(16).padStart(2, "0")}`,
+    rules: arbiterRules(configuration),
+    leases: {},
+    lastDocuments: {},
   }
 }

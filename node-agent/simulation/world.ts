@@ -67,7 +67,8 @@ export class World {
       () => this.now,
     )
     for (const { id } of config.nodes) this.install(config, id)
-    this.#oracle = new Oracle(this.hosts)
+    this.#oracle = new Oracle(this.hosts, () => this.witness.state)
+    this.witness.forgot = () => this.#oracle.acknowledged.forgotten()
     const around: Surroundings = {
       now: () => this.now,
       at: (delay, run) => this.#at(delay, run),
@@ -128,6 +129,20 @@ export class World {
 
   get violations(): readonly string[] {
     return this.#oracle.violations
+  }
+
+  /** Commands acknowledged to operators. */
+  get acknowledged(): number {
+    return this.#oracle.acknowledged.count
+  }
+
+  /** The newest configuration that some ring has made a fact. */
+  get newest(): ClusterConfig {
+    const active = [...this.hosts.values()].filter(({ disk }) => disk?.configuration?.document != null)
+    return active.reduce(
+      (newest, { config }) => (config.version > newest.version ? config : newest),
+      this.config,
+    )
   }
 
   get witnessUp(): boolean {
@@ -454,6 +469,7 @@ export class World {
         break
       case "answer-operator":
         this.answers.push(effect)
+        this.#oracle.acknowledged.answered(host, effect, this.now)
         break
       case "log":
         this.log.push({ ...effect, at: this.now, node: host.id })

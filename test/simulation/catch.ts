@@ -25,7 +25,14 @@ export async function catchMutation(
     const what = orAssertion(() => play(configOf(layout, config)))
     return what === undefined ? undefined : { by: `schedule ${shown.schedule}`, what }
   }
-  const table = shown.faults === "all" ? engine.allFaults : engine.basicFaults
+  if (shown.by === "drawn") {
+    const { seed } = shown
+    const run = () =>
+      engine.runSeed({ seed, duration: 60_000, table: engine.harshFaults, until: "violation" }).violations[0]
+    const what = orAssertion(run)
+    return what === undefined ? undefined : { by: `drawn seed ${seed}`, what }
+  }
+  const table = shown.faults === "harsh" ? engine.harshFaults : engine.basicFaults
   for (let count = 1; count <= atMost; count++) {
     const seed = shown.from + count - 1
     const config = configOf(shown.layout)

@@ -6,9 +6,9 @@
  */
 import { describe, expect, test } from "vitest"
 import { runChaos } from "../../node-agent/simulation/chaos.ts"
-import { Changes, changingLayouts } from "../support/changing.ts"
+import { readDocument } from "../../node-agent/simulation/documents.ts"
+import { changesOf, changingLayouts } from "../support/changing.ts"
 import { accepted, parse } from "../support/config-builder.ts"
-import { readDocument } from "../support/configurations.ts"
 
 const count = Number(process.env.SEEDS ?? 2)
 const first = Number(process.env.FIRST ?? 1)
@@ -18,7 +18,7 @@ let activated = 0
 describe.each(Object.keys(changingLayouts))("[LC4] [I1] [I2] [I3] [I4] [P1] %s", (layout) => {
   test.each(seeds)("seed %i", (seed) => {
     const plain = changingLayouts[layout] ?? {}
-    const changes = new Changes(seed, plain)
+    const changes = changesOf(seed, plain)
     const { violations, stuck } = runChaos({
       config: accepted(parse(plain)),
       seed,

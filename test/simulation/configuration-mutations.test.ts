@@ -2,10 +2,11 @@
 import { expect, test } from "vitest"
 import type { Patch } from "../../node-agent/build.ts"
 import type * as chaos from "../../node-agent/simulation/chaos.ts"
+import { documentOf, readDocument } from "../../node-agent/simulation/documents.ts"
 import type * as worlds from "../../node-agent/simulation/world.ts"
-import { Changes, changingLayouts } from "../support/changing.ts"
+import { changesOf, changingLayouts } from "../support/changing.ts"
 import { accepted, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
-import { documentOf, install, readDocument } from "../support/configurations.ts"
+import { install } from "../support/configurations.ts"
 import { selfLease } from "../support/layouts.ts"
 import { importPatched } from "../support/patched.ts"
 
@@ -74,7 +75,7 @@ test.each(mutations)("without `$rule` an invariant breaks", async ({ layout, fro
   const { runChaos } = (await importPatched("node-agent/simulation/chaos.ts", [patch])) as typeof chaos
   const plain = changingLayouts[layout] ?? {}
   const broken = Array.from({ length: 12 }, (_, index) => from + index).find((seed) => {
-    const changes = new Changes(seed, plain)
+    const changes = changesOf(seed, plain)
     const { violations } = runChaos({
       config: accepted(parse(plain)),
       seed,

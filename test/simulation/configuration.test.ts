@@ -1,8 +1,11 @@
 /** Live changes of the configuration (SPEC LC), told as stories; seeded faults around them are in `chaos`. */
 import { describe, expect, test } from "vitest"
+import { markOf } from "../../node-agent/core/configuration-spread.ts"
+import { setPeer } from "../../node-agent/core/peers.ts"
+import { documentOf, readDocument } from "../../node-agent/simulation/documents.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
-import { apply, documentOf, install, readDocument, versions } from "../support/configurations.ts"
+import { apply, install, versions } from "../support/configurations.ts"
 import { selfLease } from "../support/layouts.ts"
 
 const ledger = service("ledger", selfLease)
@@ -117,6 +120,20 @@ describe("[LC6] a node that missed a change", () => {
     expect(world.runUntil(() => isWhole(world, 1, 2, 3), 5_000)).toBe(true)
     expect(versions(world)).toEqual(["1:2", "2:2", "3:2"])
     expect(world.host(3).disk?.configuration?.document).toBe(documentOf(plain))
+  })
+
+  test("asks for it when all it has heard of its peers is that theirs is newer", () => {
+    const world = started(cluster(3, 1), 1, 2, 3)
+    world.kill(3)
+    world.run(1_000)
+    expect(apply(world, 1, cluster(3, 2, { witness, timings: { gather_wait_ms: 90 } }))).toContain("done")
+    for (const other of [1, 2]) world.cut(3, other)
+    world.start(3)
+    world.run(3_000)
+    for (const other of [1, 2])
+      setPeer(world.core(3), world.host(other).id, { configuration: markOf(world.core(other)) })
+    world.heal()
+    expect(world.runUntil(() => isWhole(world, 1, 2, 3), 10_000)).toBe(true)
   })
 
   test("and a second one, after a restart of all, goes on with the newest", () => {

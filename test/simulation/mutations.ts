@@ -18,12 +18,14 @@ export interface Mutation {
         readonly by: "seeds"
         readonly layout: LayoutName
         readonly from: number
-        readonly faults: "basic" | "all"
+        readonly faults: "basic" | "harsh"
       }
     | { readonly by: "schedule"; readonly schedule: ScheduleName }
+    /** A whole cluster drawn by one seed, amid harsh faults. */
+    | { readonly by: "drawn"; readonly seed: number }
 }
 
-const seeds = (layout: LayoutName, from = 1, faults: "basic" | "all" = "basic") =>
+const seeds = (layout: LayoutName, from = 1, faults: "basic" | "harsh" = "basic") =>
   ({ by: "seeds", layout, from, faults }) as const
 const schedule = (name: ScheduleName) => ({ by: "schedule", schedule: name }) as const
 
@@ -220,7 +222,7 @@ export const mutations: readonly Mutation[] = [
         "return renewed ? bound.number : Math.max(state.pledgeNumber, 1)",
       ),
     ],
-    shown: seeds("2x2", 1, "all"),
+    shown: seeds("2x2", 1, "harsh"),
   },
   {
     name: "pledges-merged-by-the-earlier-end",
@@ -274,7 +276,7 @@ export const mutations: readonly Mutation[] = [
         "until: now + (deadline - (host.node?.steppedAt ?? deadline)) / host.rate",
       ),
     ],
-    shown: seeds("1x3", 1, "all"),
+    shown: seeds("1x3", 1, "harsh"),
   },
   {
     name: "no-proof-of-the-other-site",
@@ -310,6 +312,35 @@ export const mutations: readonly Mutation[] = [
         "return event.slept < 0 ? onSuspended(turn, event.slept) : undefined",
       ),
     ],
-    shown: seeds("2x2", 1, "all"),
+    shown: seeds("2x2", 1, "harsh"),
+  },
+  {
+    name: "voice-back-unnoticed",
+    rule: "[VL8] a view that lost the voice and gets it back counts proofs from the new grant",
+    patches: [
+      patch(
+        "node-agent/core/witness.ts",
+        "const isBack = !first && answer.epoch !== view.voice.epoch",
+        "const isBack = !first && answer.epoch < 0",
+      ),
+    ],
+    shown: schedule("voice-back"),
+  },
+  {
+    name: "set-back-not-seen",
+    rule: "[W6] an object set back decides nothing that a node claims which saw what it forgot",
+    patches: [
+      patch(
+        "worker/arbiter.ts",
+        'if (submission.highest.some((seen) => isSetBack(state, seen))) return "set-back"',
+        "",
+      ),
+      patch(
+        "node-agent/core/pin.ts",
+        "  if (sameTag(lease, watch) && watch.lease !== undefined && !sameHolder(lease.holder, watch.lease.holder))\n    return true\n",
+        "",
+      ),
+    ],
+    shown: { by: "drawn", seed: 2795262636 },
   },
 ]

@@ -9,7 +9,8 @@ import { type Plain, service } from "../support/config-builder.ts"
 import type { LayoutName } from "../support/layouts.ts"
 
 export { runChaos } from "../../node-agent/simulation/chaos.ts"
-export { allFaults, basicFaults } from "../../node-agent/simulation/faults.ts"
+export { basicFaults, harshFaults } from "../../node-agent/simulation/faults.ts"
+export { runSeed } from "../../node-agent/simulation/run.ts"
 
 export interface Schedule {
   readonly layout: LayoutName
@@ -269,6 +270,26 @@ function siteKilled(config: ClusterConfig): string | undefined {
   return world.violations[0] ?? late
 }
 
+/**
+ * [VL8] Two halves take the voice from each other while their rings go on. The agent of the one that had it last is killed, its
+ * service may take its whole margin to end: the other one, which has had the voice before, waits for it from its new grant on.
+ */
+function voiceBack(config: ClusterConfig): string | undefined {
+  const world = new World(config, { seed: 1, netJitter: 0, rateError: 0 })
+  world.start()
+  const turn = (loses: number, gains: number) => {
+    world.heal()
+    world.cut(1, 2)
+    world.cut(loses, "@witness")
+    world.run(2000)
+    return notActive(world, [gains], 70_000)
+  }
+  world.run(3000)
+  const late = turn(2, 1) ?? turn(1, 2)
+  world.kill(2)
+  return late ?? turn(2, 1) ?? world.violations[0]
+}
+
 const slow = { proof: "self-lease", self_lease_margin_ms: 30_000 }
 /** A pledge outlives the voice of the view that gave it. */
 const longMandate = { timings: { voice_ttl_ms: 7000, mandate_ttl_ms: 20_000 } }
@@ -290,6 +311,7 @@ export const schedules = {
   "amnesiac-voter": { layout: "3x1", play: amnesiacVoter },
   "late-member": { layout: "2x2", play: lateMember },
   "one-way-link": { layout: "1x3", play: oneWayLink },
+  "voice-back": { layout: "1x2", config: { service: [service(ledger, slow)] }, play: voiceBack },
   "site-killed": {
     layout: "2x2",
     config: { service: [service(ledger, slow)] },

@@ -8,6 +8,8 @@ export class Totals {
   #steps = 0
   #views = 0
   #takeovers = 0
+  #changes = 0
+  #acknowledged = 0
   #slowest = 0
   #share = 0
   readonly #faults = new Map<string, number>()
@@ -20,6 +22,8 @@ export class Totals {
     this.#steps += result.steps
     this.#views += result.views
     this.#takeovers += result.takeovers
+    this.#changes += result.changes
+    this.#acknowledged += result.acknowledged
     this.#slowest = Math.max(this.#slowest, result.recovery)
     this.#share = Math.max(this.#share, result.recovery / result.bound)
     for (const [kind, count] of result.faults) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + count)
@@ -30,7 +34,7 @@ export class Totals {
     const faults = [...this.#faults.values()].reduce((sum, count) => sum + count, 0)
     return (
       `${this.seeds} seeds, ${(this.#simulated / 3_600_000).toFixed(1)} hours simulated at ${(this.#simulated / wall).toFixed(0)}x, ` +
-      `${this.#steps} steps, ${faults} faults, ${this.#views} views installed, ${this.#takeovers} takeovers seen, ${this.failed} failed`
+      `${this.#steps} steps, ${faults} faults, ${this.#views} views installed, ${this.#takeovers} takeovers seen, ${this.#changes} configurations changed, ${this.#acknowledged} commands acknowledged, ${this.failed} failed`
     )
   }
 

@@ -1,23 +1,8 @@
-/** Successive configurations of one world: documents as the world reads them, and how a node is asked to change to one. */
+/** Successive configurations of one world: how a node is asked to change to one, and who has which. */
+import { documentOf } from "../../node-agent/simulation/documents.ts"
 import type { World } from "../../node-agent/simulation/world.ts"
-import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { nodeId } from "../../protocol/units.ts"
 import { accepted, type Plain, parse } from "./config-builder.ts"
-
-/** Printable, as documents are; what the real ones hold besides is the file's text. */
-export function documentOf(plain: Plain): string {
-  return Buffer.from(JSON.stringify(plain)).toString("base64")
-}
-
-export function readDocument(document: string): ClusterConfig | undefined {
-  try {
-    const parsed = parse(JSON.parse(Buffer.from(document, "base64").toString()))
-    return parsed.kind === "ok" ? parsed.value : undefined
-  } catch {
-    // Any text is a document until it is read.
-    return undefined
-  }
-}
 
 /** Orders the change at a node; the answer's text once it has come. */
 export function apply(world: World, at: number, plain: Plain, limit = 16_000): string {

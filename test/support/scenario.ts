@@ -193,11 +193,11 @@ class Stage {
   }
 
   #witness(what: string): void {
-    const { witness, config } = this.world
+    const { witness } = this.world
     if (what === "down") witness.up = false
     else if (what === "up") witness.up = true
     else if (what === "restart") witness.restart()
-    else if (what === "replace") witness.replace(config)
+    else if (what === "replace") witness.replace()
     else if (what === "back-up") this.#backup = witness.state
     else if (what === "restore" && this.#backup !== undefined) witness.rollBack(this.#backup)
     else throw new Error(`unknown: witness ${what}`)
