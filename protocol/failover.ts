@@ -29,6 +29,16 @@ export interface FaultBound {
   readonly worst: Millis | undefined
   /** The bound with its numbers; empty where there is nothing to add up. */
   readonly figures: string
+  /** Who takes the service over, where somebody does by itself. */
+  readonly heir?: "node" | "site"
+}
+
+/** The longest takeovers that happen by themselves; `undefined`: there is none. */
+export interface TakeoverBounds {
+  /** Another node of the site takes over. */
+  readonly node: Millis | undefined
+  /** Another site does. */
+  readonly site: Millis | undefined
 }
 
 /** Passes from the first join to the installed view: joins, commit token, reports, and two for their safety. */
@@ -51,6 +61,17 @@ export function faultBounds(config: ClusterConfig, service: ServiceConfig): read
   ]
 }
 
+export function takeoverBounds(config: ClusterConfig, service: ServiceConfig): TakeoverBounds {
+  const bounds = faultBounds(config, service)
+  const longest = (heir: FaultBound["heir"]): Millis | undefined => {
+    const times = bounds.flatMap((bound) =>
+      bound.heir === heir && bound.worst !== undefined ? [bound.worst] : [],
+    )
+    return times.length === 0 ? undefined : millis(Math.max(...times))
+  }
+  return { node: longest("node"), site: longest("site") }
+}
+
 interface Scene {
   readonly config: ClusterConfig
   readonly service: ServiceConfig
@@ -70,6 +91,8 @@ interface Times {
   readonly leaseLeft: number
   /** Until an owner that is gone surely acts no more, once its rights are over; `undefined`: a person says so. */
   readonly margin: number | undefined
+  /** Until its fence devices have turned it off and the confirmation is ordered; `undefined`: not each node has one. */
+  readonly fence: number | undefined
   /** Until the view that needs the witness was granted its voice and all its members know. */
   readonly voice: number
 }
@@ -84,6 +107,7 @@ function timesOf(config: ClusterConfig, service: ServiceConfig): Times {
     order,
     leaseLeft: t.lease - t.heartbeat - 2 * t.pass,
     margin: marginOf(config, service),
+    fence: fenceOf(config, service, order),
     // The first answer may bring a memo of others; then the plan is written with one more claim (SPEC VL5).
     voice: 2 * assumed.witnessAnswer + assumed.arbitrationWindow + assumed.write + order,
   }
@@ -109,6 +133,18 @@ function marginOf({ nodes, timings }: ClusterConfig, service: ServiceConfig): nu
     default:
       return never(service.proof)
   }
+}
+
+/** The first level at once: if it fails, more than one thing fails. An agent's `off`, then its `status`. */
+function fenceOf({ fences = [] }: ClusterConfig, service: ServiceConfig, order: number): number | undefined {
+  const times = service.nodes.map((id) => {
+    const devices = fences.filter((device) => device.nodes.some(({ node }) => node === id))
+    const first = Math.min(...devices.map(({ level }) => level))
+    return Math.max(
+      ...devices.filter(({ level }) => level === first).map(({ delay, timeout }) => delay + 2 * timeout),
+    )
+  })
+  return times.every(Number.isFinite) ? Math.max(...times) + order : undefined
 }
 
 const standings = ["majority-alone", "needs-witness", "minority"] as const
@@ -147,14 +183,16 @@ function nameGroup(site: SiteConfig, all: readonly NodeConfig[], group: readonly
 
 function ownerDies({ times }: Scene, who: string, standing: string): FaultBound {
   const fault = `${who} dies, running it`
-  const { margin } = times
-  if (margin === undefined) return blocked(fault)
+  const proof = times.margin ?? times.fence
+  if (proof === undefined) return blocked(fault)
   const { total, figures } = newView(times, standing)
+  const word = times.margin === undefined ? "fence" : "margin"
   return {
     fault,
     outcome: standing === "needs-witness" ? "the rest goes on with the witness" : "the rest goes on alone",
-    worst: millis(total + margin + times.order),
-    figures: `${figures} + margin ${figure(margin)} + order ${figure(times.order)}`,
+    worst: millis(total + proof + times.order),
+    figures: `${figures} + ${word} ${figure(proof)} + order ${figure(times.order)}`,
+    heir: "node",
   }
 }
 
@@ -271,6 +309,7 @@ function siteLost({ config, sites, service, times }: Scene, fault: string): Faul
     outcome: "the next site in order goes on",
     worst: millis(free + claim + times.margin + times.order),
     figures: `mandate_ttl' ${figure(ttl)} + seen ${figure(seen)}${ranks} + claim ${figure(claim)} + margin ${figure(times.margin)} + order ${figure(times.order)}`,
+    heir: "site",
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { ClusterConfig, ServiceConfig } from "../../protocol/cluster.ts"
 import { assumed, type FaultBound, faultBounds } from "../../protocol/failover.ts"
+import { gradeOf } from "../../protocol/grade.ts"
 import { figure, timingProofs } from "../../protocol/timings.ts"
 import { type Millis, stretched } from "../../protocol/units.ts"
 import { expectedVotes, mandateMajority, mandateVoters, siteLayout } from "../../protocol/votes.ts"
@@ -15,7 +16,10 @@ export function proofSheet(config: ClusterConfig): string {
     ...section("timings", timings(config)),
     ...section("votes", [...siteVotes(config), ...ticketVotes(config)]),
     ...config.services.flatMap((service) =>
-      section(`worst time without ${service.name}, start not counted`, faults(config, service)),
+      section(`worst time without ${service.name}, start not counted`, [
+        ...proof(config, service),
+        ...faults(config, service),
+      ]),
     ),
     `assuming passes of ${config.timings.pass} ms, loops late by ${config.timings.lateness} ms at most; witness ${assumed.witnessAnswer} ms, WAN ${assumed.wanDelay} ms one way, disk ${assumed.write} ms`,
     ...section("witness", cost(config)),
@@ -54,6 +58,21 @@ function ticketVotes(config: ClusterConfig): readonly string[] {
     const voters = mandateVoters(config, name).map((each) => (each.kind === "site" ? each.site : "witness"))
     return `V10  ticket ${name}: ${mandateMajority(config, name)} of ${voters.length}: ${voters.join(", ")}`
   })
+}
+
+/** What would prove its old owner out, and what that makes of a takeover. */
+function proof(config: ClusterConfig, service: ServiceConfig): readonly string[] {
+  const { word, takeover, problem } = gradeOf(config, service)
+  const { node, site } = takeover
+  const times = [
+    ...(node === undefined ? [] : [`by another node within ${Math.ceil(node)} ms`]),
+    ...(site === undefined ? [] : [`by another site within ${Math.ceil(site)} ms`]),
+  ]
+  const grade = word === "operator-only" ? "OPERATOR ONLY" : word.replace("-", " ")
+  return [
+    `S16  proof ${grade}: takeover ${times.length === 0 ? "by nobody by itself" : times.join(", ")}`,
+    ...(problem === undefined ? [] : [`     ${problem}`]),
+  ]
 }
 
 function faults(config: ClusterConfig, service: ServiceConfig): readonly string[] {

@@ -161,9 +161,27 @@ function servicesTable({ services }: NodeStatus): readonly string[] {
     service.state,
     service.owner ?? "-",
     service.epoch ?? "-",
+    proofWord(service.safety),
+    takeoverTimes(service.safety),
     service.reason ?? "",
   ])
-  return table(["SERVICE", "TICKET", "MODE", "STATE", "OWNER", "EPOCH", ""], rows)
+  return table(["SERVICE", "TICKET", "MODE", "STATE", "OWNER", "EPOCH", "PROOF", "TAKEOVER", ""], rows)
+}
+
+type ServiceSafety = NodeStatus["services"][number]["safety"]
+
+function proofWord(safety: ServiceSafety): string {
+  if (safety === undefined) return "-"
+  const words = safety.grade.replace("-", " ")
+  return safety.grade === "operator-only" ? words.toUpperCase() : words
+}
+
+/** The longest by another node, then by another site. */
+function takeoverTimes(safety: ServiceSafety): string {
+  const times = [safety?.takeover_ms, safety?.site_takeover_ms].flatMap((time) =>
+    time === undefined ? [] : [duration(time)],
+  )
+  return times.length === 0 ? "-" : `<= ${times.join(" / ")}`
 }
 
 function eventLines({ events }: NodeStatus): readonly string[] {

@@ -53,5 +53,8 @@ function degradations(status: StatusAnswer["status"]): readonly string[] {
     ...services
       .filter((service) => ["blocked", "failed"].includes(service.state))
       .map((service) => `service ${service.name} is ${service.state}`),
+    ...services.flatMap(({ name, safety }) =>
+      (safety?.problems ?? []).map((problem) => `service ${name}: ${problem}`),
+    ),
   ]
 }

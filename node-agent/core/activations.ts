@@ -315,7 +315,7 @@ export function onGateChanged(turn: Turn, missing: string | undefined): void {
   report(
     turn,
     missing === undefined ? "info" : "critical",
-    `gate-${node.gate}`,
+    missing === undefined ? "gate-restored" : "gate-missing",
     node.self.name,
     missing ?? "",
   )

@@ -110,7 +110,8 @@ export type NodeEvent =
    * happened since.
    */
   | { readonly kind: "suspended"; readonly slept: Millis }
-  | { readonly kind: "watchdog-armed" }
+  /** `software`: the kernel's own (softdog), which ends with the kernel. */
+  | { readonly kind: "watchdog-armed"; readonly software: boolean }
   /** It could not be armed, or a feed failed. */
   | { readonly kind: "watchdog-failed"; readonly reason: string }
   /** SIGTERM: leave the ring gracefully. */

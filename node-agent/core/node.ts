@@ -118,7 +118,7 @@ function handle(turn: Turn, event: NodeEvent): void {
     case "suspended":
       return onSuspended(turn, event.slept)
     case "watchdog-armed":
-      return onWatchdogArmed(turn)
+      return onWatchdogArmed(turn, event.software)
     case "watchdog-failed":
       return onWatchdogFailed(turn, event.reason)
     case "stop-requested":

@@ -30,7 +30,7 @@ import { pledgeDuration } from "./pledges.ts"
 import { createRandom } from "./random.ts"
 import { createSessions, type Sessions } from "./session.ts"
 import type { Activation, NodeState } from "./state.ts"
-import { log, type Turn } from "./turn.ts"
+import { log, report, type Turn } from "./turn.ts"
 import { initialWatchdog } from "./watchdog.ts"
 import { initialWitness } from "./witness-state.ts"
 
@@ -68,6 +68,8 @@ export function createNode(
     fresh: options.durable?.fresh ?? false,
     amnesia: options.durable === undefined,
   })
+  if (node.gate === "missing")
+    report(turn, "critical", "gate-missing", node.self.name, "not there at the start")
   return { node, effects: turn.effects }
 }
 

@@ -10,6 +10,7 @@ import {
   type WallTime,
 } from "../../protocol/units.ts"
 import { isPersonNeeded } from "./fencing.ts"
+import { type Safety, safetyOf } from "./grade.ts"
 import { type LinkStatus, linksStatus } from "./link-status.ts"
 import { isLeftAlone } from "./ordered.ts"
 import { probeInterval } from "./peers.ts"
@@ -94,6 +95,8 @@ export interface NodeStatus {
     readonly owner: string | undefined
     readonly epoch: string | undefined
     readonly reason: string | undefined
+    /** Of a service that the configuration has. */
+    readonly safety: Safety | undefined
   }[]
   readonly sites: readonly {
     readonly name: string
@@ -267,6 +270,7 @@ function serviceStatus(node: NodeState, record: ServiceRecord, now: Instant): No
     owner: assignment === undefined ? undefined : nameOf(node, assignment.owner),
     epoch: assignment?.epoch,
     reason: placement === undefined ? undefined : reasonOf(node, placement),
+    safety: service === undefined ? undefined : safetyOf(node, service),
   }
 }
 
@@ -288,7 +292,7 @@ function reasonOf(node: NodeState, placement: Placement): string | undefined {
 function blockedBy(node: NodeState, targets: readonly NodeId[]): string {
   const names = targets.map((id) => nameOf(node, id)).join(", ")
   return targets.some((target) => isPersonNeeded(node, target))
-    ? `no proof that ${names} stopped: quorumbeat fence confirm`
+    ? `no proof that ${names} stopped: make sure, then quorumbeat fence confirm NODE`
     : `waits until fence devices have turned ${names} off`
 }
 

@@ -14,7 +14,13 @@ export type WatchdogState =
   /** To be armed from then on, when all services are confirmed stopped. */
   | { readonly kind: "waiting"; readonly from: Instant }
   | { readonly kind: "arming" }
-  | { readonly kind: "armed"; readonly timeout: Millis; readonly nextFeed: Instant; readonly hungry: boolean }
+  | {
+      readonly kind: "armed"
+      readonly timeout: Millis
+      readonly nextFeed: Instant
+      readonly hungry: boolean
+      readonly software: boolean
+    }
 
 /** Feeds a timeout: several may be late or lost. */
 const feedsPerTimeout = 8
@@ -69,12 +75,12 @@ function allStopped(node: NodeState): boolean {
   return [...node.activations.values()].every(({ phase }) => phase === "stopped")
 }
 
-export function onWatchdogArmed(turn: Turn): void {
+export function onWatchdogArmed(turn: Turn, software: boolean): void {
   const { node, now } = turn
   const declared = node.self.watchdog
   if (node.watchdog.kind !== "arming" || declared === undefined) return
-  node.watchdog = { kind: "armed", timeout: declared.timeout, nextFeed: now, hungry: false }
-  log(turn, "info", "watchdog-armed", { timeout_ms: declared.timeout })
+  node.watchdog = { kind: "armed", timeout: declared.timeout, nextFeed: now, hungry: false, software }
+  log(turn, "info", "watchdog-armed", { timeout_ms: declared.timeout, software })
 }
 
 /** Not armed, or not fed. What runs on its proof goes on: the device itself decides when that is over. */

@@ -197,7 +197,7 @@ class Agent {
       native: this.#options.native,
       device: declared.device,
       timeoutSeconds: declared.timeout / 1000,
-      armed: () => this.#deliver({ kind: "watchdog-armed" }),
+      armed: (software) => this.#deliver({ kind: "watchdog-armed", software }),
       failed: (reason) => this.#deliver({ kind: "watchdog-failed", reason }),
     })
   }

@@ -29,7 +29,7 @@ export interface WatchdogOptions {
   readonly native: Native | undefined
   readonly device: string
   readonly timeoutSeconds: number
-  readonly armed: () => void
+  readonly armed: (software: boolean) => void
   /** It could not be armed, or not be fed. */
   readonly failed: (reason: string) => void
   /** Where the kernel describes its watchdogs. */
@@ -92,7 +92,7 @@ export class Watchdog {
       return
     }
     this.#report = { ...this.#report, state: "armed", reason: "" }
-    this.#options.armed()
+    this.#options.armed(this.#report.kind === "software")
   }
 
   #open(): void {

@@ -47,7 +47,9 @@ export class WorldWatchdogs {
     this.#around.after(host, armTime, () =>
       this.#around.tell(
         host,
-        failed ? { kind: "watchdog-failed", reason: "told to fail" } : { kind: "watchdog-armed" },
+        failed
+          ? { kind: "watchdog-failed", reason: "told to fail" }
+          : { kind: "watchdog-armed", software: false },
       ),
     )
   }

@@ -202,7 +202,7 @@ describe("the gate", () => {
       "lease none",
       "stop-service",
     ])
-    expect(node.recent.map(({ kind }) => kind)).toEqual(["gate-ready", "gate-missing", "service-failed"])
+    expect(node.recent.map(({ kind }) => kind)).toEqual(["gate-restored", "gate-missing", "service-failed"])
   })
 
   test("[S14] lost, it leaves alone what it does not guard", () => {

@@ -28,6 +28,7 @@ export function startedNode(
   config: ClusterConfig,
   self = 1,
   durable: DurableState | "lost" = freshState(config, self),
+  gate: NodeState["gate"] = "none",
 ): NodeState {
   const { node } = createNode(
     {
@@ -39,7 +40,7 @@ export function startedNode(
       readConfiguration: () => undefined,
       sessionNonce: new Uint8Array(16),
       seed: 1,
-      gate: "none",
+      gate,
       wall: wallTime(1_800_000_000_000),
     },
     at(0),
