@@ -1,5 +1,5 @@
 /**
- * The safety grade of a service (SPEC S16): what proves by itself that an owner which is gone no longer acts, best first, and how
+ * The safety grade of a service (SPEC S21): what proves by itself that an owner which is gone no longer acts, best first, and how
  * long a takeover then takes. From the configuration; what a node knows of its own and others' devices is added in `core/grade.ts`.
  */
 import { never } from "./assert.ts"

@@ -70,7 +70,7 @@ function proof(config: ClusterConfig, service: ServiceConfig): readonly string[]
   ]
   const grade = word === "operator-only" ? "OPERATOR ONLY" : word.replace("-", " ")
   return [
-    `S16  proof ${grade}: takeover ${times.length === 0 ? "by nobody by itself" : times.join(", ")}`,
+    `S21  proof ${grade}: takeover ${times.length === 0 ? "by nobody by itself" : times.join(", ")}`,
     ...(problem === undefined ? [] : [`     ${problem}`]),
   ]
 }

@@ -12,6 +12,7 @@ import {
   type NodeId,
   type ServiceName,
 } from "../../protocol/units.ts"
+import { foundActive, isOutranked, watchDualActive } from "./dual-active.ts"
 import type { FoundService } from "./events.ts"
 import type { Message } from "./messages.ts"
 import { isLeftAlone } from "./ordered.ts"
@@ -30,7 +31,7 @@ const nobodyToStart = "nobody to start it"
 /** The same: the service's proof is the gate, and this node has none. */
 export const noGate = "no gate here"
 /** The same: the service's proof is the watchdog, and this node's is not armed. */
-const noWatchdog = "watchdog not armed"
+export const noWatchdog = "watchdog not armed"
 /** A failed stop is tried again. */
 const stopRetry = millis(5000)
 
@@ -128,6 +129,10 @@ export function reconcileActivations(turn: Turn): void {
   for (const record of node.ordered.services) {
     const activation = node.activations.get(record.service)
     if (activation === undefined) continue
+    if (activation.epoch !== undefined && isOutranked(node, record.service, activation.epoch)) {
+      if (!activation.stopWanted) giveUp(turn, activation, "another runs it at a higher epoch")
+      continue
+    }
     const assignment = mine(node, record)
     const wanted = assignment === undefined || assignment.revoked ? undefined : assignment.epoch
     if (activation.epoch === wanted || (wanted !== undefined && wanted === activation.ended)) continue
@@ -144,6 +149,19 @@ export function reconcileActivations(turn: Turn): void {
       })
     }
   }
+  watchDualActive(turn)
+}
+
+/** A look found it running although it was not started here: it has no epoch, so whatever else runs is higher (SPEC S22). */
+export function onServiceFound(turn: Turn, service: ServiceName): void {
+  const { node } = turn
+  const activation = node.activations.get(service)
+  // In any other phase the look may have seen what is being started or stopped.
+  if (activation?.phase !== "stopped") return
+  if (isLeftAlone(node.ordered, service)) return leaveAlone(turn, service, foundActive)
+  report(turn, "warning", "service-found-active", service, `on ${node.self.name}: ${foundActive}`)
+  updateActivation(node, service, { phase: "unknown" })
+  stop(turn, service, foundActive)
 }
 
 /** The right is over, or the service failed: the lease file says so at once, the service is stopped. */
@@ -273,7 +291,7 @@ export function onStopFailed(turn: Turn, service: ServiceName, operation: number
   updateActivation(node, service, {
     phase: "failed",
     operation: undefined,
-    reason,
+    reason: activation.reason === foundActive ? foundActive : reason,
     retryAt: after(now, stopRetry),
   })
 }
@@ -300,7 +318,8 @@ export function onControlConnected(turn: Turn, found: readonly FoundService[]): 
       onServiceStopped(turn, each.service, 0)
     } else {
       updateActivation(node, each.service, { phase: "unknown" })
-      stop(turn, each.service, each.reason ?? "found running without a right")
+      const unknown = each.state === "running" && each.epoch === undefined ? foundActive : undefined
+      stop(turn, each.service, each.reason ?? unknown ?? "found running without a right")
     }
   }
   reconcileActivations(turn)

@@ -6,6 +6,7 @@
 import type { ServiceConfig } from "../../protocol/cluster.ts"
 import { voiceLease } from "../../protocol/lease.ts"
 import { earliest, epoch, type Instant } from "../../protocol/units.ts"
+import { watchDualActive } from "./dual-active.ts"
 import { fenceNodes, isPersonNeeded, nextFencing } from "./fencing.ts"
 import { driveMandates, moveOf, nextMandateWork, releaseMandate } from "./mandate.ts"
 import { memoWritten, type Plan, performWaitingActs } from "./memo.ts"
@@ -20,6 +21,7 @@ import { postIfDue } from "./witness.ts"
 export function coordinate(turn: Turn): void {
   const { node, now } = turn
   if (!isDriving(node)) return
+  watchDualActive(turn)
   const placements = node.config.services.map((service) => ({
     service,
     placement: placementOf(node, service, now),

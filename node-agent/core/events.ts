@@ -85,6 +85,8 @@ export type NodeEvent =
     }
   /** A monitor found it not running, or failed, while it should run. */
   | { readonly kind: "service-died"; readonly service: ServiceName; readonly reason: string }
+  /** A look at a service that was not started here found it running. */
+  | { readonly kind: "service-found"; readonly service: ServiceName }
   /** Outcomes of `fence-node`: the devices confirmed that it is off, or not. */
   | { readonly kind: "fence-confirmed"; readonly operation: number }
   | { readonly kind: "fence-failed"; readonly operation: number; readonly reason: string }

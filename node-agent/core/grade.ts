@@ -1,5 +1,5 @@
 /**
- * The safety grade of a service as this node sees it (SPEC S16): what the configuration promises, less what nodes report: no gate,
+ * The safety grade of a service as this node sees it (SPEC S21): what the configuration promises, less what nodes report: no gate,
  * no armed watchdog, a fence device that does not answer. For people; no right rests on it.
  */
 import type { FenceDevice, ServiceConfig } from "../../protocol/cluster.ts"

@@ -12,6 +12,7 @@ import {
   onGateChanged,
   onServiceDied,
   onServiceFailed,
+  onServiceFound,
   onServiceStarted,
   onServiceStopped,
   onStopFailed,
@@ -97,6 +98,8 @@ function handle(turn: Turn, event: NodeEvent): void {
       return onServiceFailed(turn, event.service, event.reason)
     case "service-died":
       return onServiceDied(turn, event.service, event.reason)
+    case "service-found":
+      return onServiceFound(turn, event.service)
     case "service-stopped":
       return onServiceStopped(turn, event.service, event.operation)
     case "service-stop-failed":

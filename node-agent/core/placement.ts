@@ -18,6 +18,7 @@ import {
 import { resetSurelyAfter } from "../../protocol/watchdog.ts"
 import { isUnable } from "./activations.ts"
 import { type Candidacy, isAble, noNodeAble, targetOf } from "./candidates.ts"
+import { outrankingSite } from "./dual-active.ts"
 import { moveOf } from "./mandate.ts"
 import { isLeftAlone } from "./ordered.ts"
 import { hasMandate, needsMandate } from "./rights.ts"
@@ -67,12 +68,17 @@ function reasonOver(
   return view.departing.includes(owner) ? "owner-departs" : undefined
 }
 
-function reasonToRevoke(node: NodeState, candidacy: Candidacy, { owner }: Assignment): string | undefined {
+function reasonToRevoke(
+  node: NodeState,
+  candidacy: Candidacy,
+  { owner, epoch }: Assignment,
+): string | undefined {
   const { service, record, view } = candidacy
   if (record.wanted === "stopped") return "stop-ordered"
   if (node.ordered.standby?.includes(owner)) return "owner-standby"
   const told = view.phases.get(owner)?.get(service.name)
   if (told?.phase === "stopped" && isUnable(told.reason)) return "owner-cannot-start"
+  if (outrankingSite(node, service.name, mandateOf(epoch)) !== undefined) return "active-at-another-site"
   const { preferred } = record
   const better = preferred !== undefined && preferred !== owner && isAble(node, candidacy, preferred)
   return better ? "move-ordered" : undefined
@@ -89,6 +95,8 @@ function takeover(node: NodeState, situation: Situation): Placement {
   if (moveOf(node, ticket.ticket) !== undefined) return hold("ticket moves to another site")
   if (record.mode === "manual" && !record.summoned) return hold("manual")
   if (needsMandate(node, ticket.ticket) && !hasMandate(node, ticket, now)) return hold("no mandate")
+  const elsewhere = outrankingSite(node, service.name, ticket.epoch)
+  if (elsewhere !== undefined) return hold(`active at site ${elsewhere}`)
   const busy = view.members.find(
     (member) => service.nodes.includes(member) && !isStopped(view, service, member),
   )

@@ -19,6 +19,8 @@ export type SiteMessage =
       /** Members of the site's view. */
       readonly members: readonly NodeId[]
       readonly tickets: readonly { readonly ticket: Ticket; readonly epoch: Epoch; readonly held: boolean }[]
+      /** Active services: position in the configuration, mandate epoch. Not said by older versions; for people (SPEC S22). */
+      readonly active?: readonly (readonly [number, number])[]
     }
   | {
       readonly kind: "pledge-request"
@@ -78,6 +80,18 @@ export function sendSiteMessage(turn: Turn, to: NodeId, message: SiteMessage): v
     return
   }
   send(turn, to, { kind: "site", text })
+}
+
+/** With as many of the active services as the frame has room for: the rest of a heartbeat must not be lost for them. */
+export function heartbeatWith(
+  heartbeat: SiteMessage & { readonly kind: "heartbeat" },
+  active: readonly (readonly [number, number])[],
+): SiteMessage {
+  for (let count = active.length; count > 0; count -= 1) {
+    const whole = { ...heartbeat, active: active.slice(0, count) }
+    if (asciiJson(whole).length <= frameLimits.textBytes) return whole
+  }
+  return heartbeat
 }
 
 export function sendToOtherSites(turn: Turn, message: SiteMessage): void {

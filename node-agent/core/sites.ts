@@ -1,15 +1,35 @@
 /** The other sites (SPEC M8): heartbeats out and in, pledges asked for and answered, mandates released. */
-import { after, earliest, elapsed, epoch, type Instant, type NodeId } from "../../protocol/units.ts"
+import {
+  after,
+  earliest,
+  elapsed,
+  epoch,
+  type Instant,
+  type NodeId,
+  type ServiceName,
+  type SiteId,
+} from "../../protocol/units.ts"
 import { markOf, notePeerConfiguration, onConfigurationTold } from "./configuration-spread.ts"
+import { type ActiveElsewhere, activeServices, noteActiveElsewhere } from "./dual-active.ts"
 import { answerPledge } from "./mandate.ts"
 import { updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice } from "./rights.ts"
 import { order } from "./ring.ts"
-import { parseSiteMessage, type SiteMessage, sendToOtherSites } from "./site-messages.ts"
+import { heartbeatWith, parseSiteMessage, type SiteMessage, sendToOtherSites } from "./site-messages.ts"
 import { countVote } from "./spoken.ts"
 import type { NodeState } from "./state.ts"
 import { log, report, type Turn, withEntry } from "./turn.ts"
 import { beginAct } from "./view.ts"
+
+export interface RemoteSite {
+  readonly site: SiteId
+  readonly heard: Instant | undefined
+  readonly silent: boolean
+  /** Its view's members, by its own word. */
+  readonly members: readonly NodeId[]
+  /** Services that are active there, by its own word. */
+  readonly active: ReadonlyMap<ServiceName, ActiveElsewhere>
+}
 
 export function onSiteFrame(turn: Turn, from: NodeId, text: string): void {
   const sameSite = turn.node.peers.get(from)?.sameSite ?? false
@@ -65,6 +85,7 @@ function onHeartbeat(turn: Turn, message: SiteMessage & { readonly kind: "heartb
       otherSeen: held ? now : state.otherSeen,
     }))
   }
+  noteActiveElsewhere(turn, message.site, message)
 }
 
 /** A pledge counts from the first sending of the request; a refusal tells of an epoch to rise above. */
@@ -110,13 +131,14 @@ export function tickSites(turn: Turn): void {
       held: hasVoice(node, now) && hasMandate(node, state, now),
     }
   })
-  sendToOtherSites(turn, {
+  const heartbeat = {
     kind: "heartbeat",
     site: node.self.site,
     ...markOf(node),
     members: node.view?.members ?? [],
     tickets,
-  })
+  } as const
+  sendToOtherSites(turn, heartbeatWith(heartbeat, activeServices(turn)))
 }
 
 function isCoordinator(node: NodeState): boolean {

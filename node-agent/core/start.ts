@@ -137,8 +137,12 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     sites: new Map(
       config.sites
         .filter((site) => site.name !== self.site)
-        .map((site) => [site.name, { site: site.name, heard: undefined, silent: false, members: [] }]),
+        .map((site) => [
+          site.name,
+          { site: site.name, heard: undefined, silent: false, members: [], active: new Map() },
+        ]),
     ),
+    doubles: new Set(),
     operator: { nextNumber: 1, requests: [] },
     health: initialHealth(config),
     conditions: initialConditions(now),

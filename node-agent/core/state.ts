@@ -36,6 +36,7 @@ import type { Join, Told } from "./gather.ts"
 import type { Links } from "./link-state.ts"
 import type { Random } from "./random.ts"
 import type { Sessions } from "./session.ts"
+import type { RemoteSite } from "./sites.ts"
 import type { WatchdogState } from "./watchdog.ts"
 import type { WitnessState } from "./witness-state.ts"
 
@@ -82,6 +83,8 @@ export interface NodeState {
   activations: ReadonlyMap<ServiceName, Activation>
   witness: WitnessState
   sites: ReadonlyMap<SiteId, RemoteSite>
+  /** Services that are active twice, as far as this node hears (SPEC S22). */
+  doubles: ReadonlySet<ServiceName>
   operator: OperatorState
   health: HealthEntry
   conditions: Conditions
@@ -445,14 +448,6 @@ export interface Peer {
   readonly configuration: ConfigurationMark | undefined
   /** A newer configuration is not told to it again before then. */
   readonly nextTelling: Instant
-}
-
-export interface RemoteSite {
-  readonly site: SiteId
-  readonly heard: Instant | undefined
-  readonly silent: boolean
-  /** Its view's members, by its own word. */
-  readonly members: readonly NodeId[]
 }
 
 export interface OperatorState {

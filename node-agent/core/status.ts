@@ -292,7 +292,7 @@ function reasonOf(node: NodeState, placement: Placement): string | undefined {
 function blockedBy(node: NodeState, targets: readonly NodeId[]): string {
   const names = targets.map((id) => nameOf(node, id)).join(", ")
   return targets.some((target) => isPersonNeeded(node, target))
-    ? `no proof that ${names} stopped: make sure, then quorumbeat fence confirm NODE`
+    ? `no proof that ${names} stopped: quorumbeat fence confirm`
     : `waits until fence devices have turned ${names} off`
 }
 

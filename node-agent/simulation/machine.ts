@@ -129,6 +129,9 @@ export function exposure({ node, config }: Host): number {
   return (alone ? lease : Math.max(lease, voiceTtl, mandateTtl)) / (1 - rho)
 }
 
+/** Instead of the epoch of a service that nobody started here. */
+export const byHand = ""
+
 /** What the process that runs services finds when it looks. */
 export function foundServices(host: Host): readonly FoundService[] {
   return host.config.services.map(({ name }) => {
@@ -136,7 +139,7 @@ export function foundServices(host: Host): readonly FoundService[] {
     return {
       service: name,
       state: running === undefined ? "stopped" : "running",
-      epoch: running,
+      epoch: running === byHand ? undefined : running,
       reason: undefined,
     }
   })

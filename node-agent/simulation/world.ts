@@ -14,7 +14,16 @@ import { createRandom, draw, type Random } from "../core/random.ts"
 import type { NodeState } from "../core/state.ts"
 import { persist } from "./disk.ts"
 import { WorldFences } from "./fences.ts"
-import { createHost, exposure, foundServices, type Host, localTime, trueTime, wakeClock } from "./machine.ts"
+import {
+  byHand,
+  createHost,
+  exposure,
+  foundServices,
+  type Host,
+  localTime,
+  trueTime,
+  wakeClock,
+} from "./machine.ts"
 import { Network } from "./network.ts"
 import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
@@ -317,6 +326,13 @@ export class World {
       this.#after(host, monitorInterval, tell)
     }
     tell()
+  }
+
+  /** Somebody starts it there by hand; a look finds it. */
+  startByHand(id: number, service: string): void {
+    const host = this.host(id)
+    host.running.set(serviceName(service), byHand)
+    if (host.control) this.event(host.id, { kind: "service-found", service: serviceName(service) })
   }
 
   /** Both directions between two nodes, two sites, or a site and `@witness`. */

@@ -146,6 +146,9 @@ class Stage {
       case "dies":
         this.world.die(id, first)
         return []
+      case "by-hand":
+        this.world.startByHand(id, first)
+        return []
       case "service":
         this.#serviceFault(id, first, second)
         return []

@@ -98,6 +98,7 @@ export const catalogue: Readonly<Record<string, CatalogueEntry>> = {
   "mandate-released": noted("lease", "was released"),
   "mandate-moved": happens("warning", "ticket", "moved to another site"),
   "dual-active": opens("critical", "service", "was active on two nodes"),
+  "service-found-active": happens("warning", "service", "was active on a node that had not started it"),
   "dual-active-ended": ends("service", "is active once", "dual-active"),
   // Services and fencing.
   // Its cause is an incident of its own; a planned move is none.

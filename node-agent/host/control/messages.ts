@@ -44,6 +44,7 @@ export type ControlEvent = Extract<
       | "service-stopped"
       | "service-stop-failed"
       | "service-died"
+      | "service-found"
       | "fence-confirmed"
       | "fence-failed"
       | "fence-device-checked"

@@ -6,7 +6,7 @@
  * it had started before it is reported, so "failed" is also "stopped" unless the reason says `not-stopped`.
  */
 import type { ServiceConfig } from "../../../protocol/cluster.ts"
-import { type Instant, latest, type ServiceName } from "../../../protocol/units.ts"
+import { type Instant, latest, type Millis, millis, type ServiceName } from "../../../protocol/units.ts"
 import type { FoundService } from "../../core/events.ts"
 import { readLease } from "../lease-file.ts"
 import { type ActivationPhase, readActivation, removeActivation, writeActivation } from "./activation-file.ts"
@@ -24,7 +24,13 @@ export interface ServiceOptions extends Omit<ResourceContext, "service" | "print
   readonly service: ServiceConfig
   readonly printed: (service: ServiceName, resource: string, text: string) => void
   readonly emit: (event: ControlEvent) => void
+  /** The least between two looks at a resource that is stopped; `undefined`: 10 s. */
+  readonly stoppedIntervalMin?: Millis
 }
+
+/** Stopped resources are looked at as well, so much less often: somebody may start them by hand. */
+const stoppedShare = 3
+const stoppedIntervalMin = millis(10_000)
 
 /** What is known here; `unknown`: a stop failed, or it was found so. */
 type Activity = "stopped" | "starting" | "running" | "stopping" | "unknown"
@@ -94,6 +100,7 @@ export class ServiceRunner {
     this.#overtakeStart()
     this.#enqueue(async () => {
       if (this.#activity !== "stopped") await this.#takeDown(this.#resources)
+      this.#unwatch()
       for (const resource of this.#resources) resource.close()
     })
     await this.#last
@@ -133,7 +140,10 @@ export class ServiceRunner {
     this.#unwatch()
     this.#epoch = epoch
     const unwritten = this.#note("starting")
-    if (unwritten !== undefined) return unwritten
+    if (unwritten !== undefined) {
+      this.#watch()
+      return unwritten
+    }
     this.#activity = "starting"
     for (const [index, resource] of this.#resources.entries()) {
       const failure = isOvertaken() ? "overtaken by a stop" : await this.#startOne(resource, epoch, deadline)
@@ -185,6 +195,7 @@ export class ServiceRunner {
   #markStopped(): void {
     this.#activity = "stopped"
     removeActivation(this.#options.runtimeDirectory, this.name)
+    this.#watch()
   }
 
   #watch(): void {
@@ -199,10 +210,14 @@ export class ServiceRunner {
   }
 
   #lookLater(resource: Resource): void {
+    const { monitorInterval } = resource.config
+    const least = this.#options.stoppedIntervalMin ?? stoppedIntervalMin
+    const interval =
+      this.#activity === "stopped" ? Math.max(stoppedShare * monitorInterval, least) : monitorInterval
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       void this.#look(resource)
-    }, resource.config.monitorInterval)
+    }, interval)
     this.#timers.add(timer)
   }
 
@@ -214,6 +229,10 @@ export class ServiceRunner {
     if (!this.#looks.delete(look)) return
     // What was found is said again until it is stopped: nobody may have acted on it.
     this.#lookLater(resource)
+    if (this.#activity === "stopped") {
+      if (finding.kind === "running") this.#options.emit({ kind: "service-found", service: this.name })
+      return
+    }
     if (finding.kind === "running") return
     const reason = finding.kind === "stopped" ? "not running" : finding.reason
     this.#options.emit({

@@ -47,7 +47,7 @@ const saying =
 const problemsOf = (verdict: ReturnType<typeof judge>): readonly string[] =>
   verdict.kind === "healthy" ? [] : verdict.reasons.filter((reason) => reason.startsWith("service ledger"))
 
-describe("[S16] the grade", () => {
+describe("[S21] the grade", () => {
   const gated = { service: [service("ledger", floating)] }
   const watched = {
     service: [service("ledger", { proof: "watchdog" })],

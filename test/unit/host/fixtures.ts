@@ -126,6 +126,7 @@ export function serviceOf(resources: (directory: string) => readonly ResourceCon
     },
     printed: (_service, resource, text) => printed.push(`${resource}: ${text}`),
     emit: (event) => events.push(event),
+    stoppedIntervalMin: millis(20),
   })
   const outcome = (operation: number) =>
     eventually(() => events.find((event) => "operation" in event && event.operation === operation), 10_000)

@@ -44,6 +44,33 @@ describe("a service", () => {
     ])
   })
 
+  it("[S22] that somebody else starts while it is stopped is found, and no more when it was stopped", async () => {
+    const { runner, outcome, directory, events } = serviceOf((into) => [
+      shellResource(
+        "one",
+        { start: `touch ${into}/up`, stop: `rm -f ${into}/up`, monitor: `test -e ${into}/up || exit 7` },
+        { monitorInterval: millis(5) },
+      ),
+    ])
+    const found = () => events.filter(({ kind }) => kind === "service-found").length
+    expect(await runner.discover(false)).toMatchObject({ state: "stopped" })
+    for (const times of [1, 2]) {
+      writeFileSync(join(directory, "up"), "")
+      const before = found()
+      // Said again: nobody may have acted on it.
+      await eventually(() => found() > before + 1 || undefined, 10_000)
+      runner.stop(times)
+      await outcome(times)
+    }
+    const before = found()
+    runner.start(3, "1", inMilliseconds(5_000))
+    await outcome(3)
+    runner.stop(4)
+    await outcome(4)
+    expect(found()).toBe(before)
+    await runner.shutDown()
+  })
+
   it("that fails to start takes down what it had started", async () => {
     const { runner, outcome, notes, note } = serviceOf((directory) => [
       shellResource("one", { start: noting(directory, "start one"), stop: noting(directory, "stop one") }),
