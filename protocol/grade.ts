@@ -24,7 +24,18 @@ export interface Grade {
   readonly problem: string | undefined
 }
 
+/** Status asks each second, for each service; a configuration is replaced whole, never changed. */
+const known = new WeakMap<ClusterConfig, Map<ServiceConfig, Grade>>()
+
 export function gradeOf(config: ClusterConfig, service: ServiceConfig): Grade {
+  const grades = known.get(config) ?? new Map<ServiceConfig, Grade>()
+  known.set(config, grades)
+  const grade = grades.get(service) ?? computedGrade(config, service)
+  grades.set(service, grade)
+  return grade
+}
+
+function computedGrade(config: ClusterConfig, service: ServiceConfig): Grade {
   const takeover = takeoverBounds(config, service)
   const { kind } = service.proof
   if (service.nodes.length === 1) return { word: "one-node", takeover, problem: undefined }

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import type { ClusterConfig, NodeConfig } from "../../protocol/cluster.ts"
 import type { LogLevel } from "../core/effects.ts"
+import { hookProblem } from "../host/control/hooks/hook-program.ts"
 import { readNodeKey, readRingKey, readSecret } from "../host/key-file.ts"
 import { becomeRealtime, LaunchFailure } from "../host/launch.ts"
 import { processorMax } from "../host/realtime.ts"
@@ -23,6 +24,7 @@ SIGTERM leaves the ring in order (services stop or move); a second SIGTERM, or 3
   --key FILE              this node's Ed25519 key (${defaultPaths.nodeKey})
   --ring-key FILE         shared ring key, the active one first; may be given again (${defaultPaths.ringKey})
   --alerts FILE           alert rules for paging from here while the witness is away (${defaultPaths.alerts}, if it is there)
+  --hook PROGRAM          run PROGRAM when a peer, the view, voice, a mandate or a service changes; may be given again
   --log-level LEVEL       debug, info, warn or error (info)
   --trace FILE            append every event with its effects to FILE, as JSON lines
   --scheduling auto|none  try SCHED_FIFO, then nice -20; none: leave as it is (auto)
@@ -44,6 +46,7 @@ const options = {
   key: { type: "string", default: defaultPaths.nodeKey },
   "ring-key": { type: "string", multiple: true, default: [defaultPaths.ringKey] as string[] },
   alerts: { type: "string" },
+  hook: { type: "string", multiple: true, default: [] as string[] },
   "log-level": { type: "string", default: "info" },
   trace: { type: "string" },
   scheduling: { type: "string", default: "auto" },
@@ -73,6 +76,7 @@ export const agent: Command = {
         nodeKeyFile: values.key,
         ringKeyFiles: values["ring-key"],
         alertsFile: checkAlerts(values.alerts),
+        hooks: checkHooks(values.hook),
         logLevel: readLogLevel(values["log-level"]),
         traceFile: values.trace,
         scheduling: readScheduling(values.scheduling),
@@ -86,6 +90,15 @@ export const agent: Command = {
       throw cause
     }
   },
+}
+
+/** They run as this user, whenever something changes: nobody else may replace them. */
+function checkHooks(programs: readonly string[]): readonly string[] {
+  for (const program of programs) {
+    const problem = hookProblem(program)
+    if (problem !== undefined) throw usageFailure(problem)
+  }
+  return programs
 }
 
 /** Found now, not at the first frame that no one can open, or the first summary that the witness refuses. */

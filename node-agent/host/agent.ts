@@ -45,6 +45,8 @@ export interface AgentOptions {
   readonly nodeKeyFile: string
   /** `undefined`: this node does not page. */
   readonly alertsFile: string | undefined
+  /** Programs to run when something changes. */
+  readonly hooks: readonly string[]
   /** The active one first. */
   readonly ringKeys: readonly RingKey[]
   readonly logLevel: LogLevel
@@ -209,6 +211,7 @@ class Agent {
       runtimeDirectory,
       nodeKeyFile,
       alertsFile,
+      hooks,
       logLevel,
       traceFile,
       lockDescriptor,
@@ -216,7 +219,7 @@ class Agent {
     } = this.#options
     return new ControlLink({
       start: () => realtime.forChildren(() => spawnControl(ownProgram(), lockDescriptor)),
-      setup: { config, self, runtimeDirectory, nodeKeyFile, alertsFile, logLevel, traceFile },
+      setup: { config, self, runtimeDirectory, nodeKeyFile, alertsFile, hooks, logLevel, traceFile },
       now: monotonicNow,
       event: (event) => this.#deliver(event),
       keepRecord: (request) => void this.#answerWithRecord(request),
@@ -425,6 +428,8 @@ class Agent {
     this.#log("info", "agent-ending", { reason })
     this.#loop.stop()
     this.#udp.close()
+    // The last picture: hooks are told that everything has ended.
+    this.#reportStatus(monotonicNow())
     await this.#disarmed
     await this.#control.finish(controlPatience)
     this.#gate.close()

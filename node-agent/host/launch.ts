@@ -31,6 +31,8 @@ export interface Launch {
   readonly nodeKeyFile: string
   /** Alert rules for direct paging; `undefined`: this node does not page. */
   readonly alertsFile: string | undefined
+  /** Checked: programs that root alone may replace. */
+  readonly hooks: readonly string[]
   /** The active one first. */
   readonly ringKeyFiles: readonly string[]
   readonly logLevel: LogLevel

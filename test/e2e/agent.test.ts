@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { fetchStatus } from "../../node-agent/cli/agent-client.ts"
@@ -55,6 +55,24 @@ describe("the agent", { timeout: 30_000 }, () => {
     expect((await agent.status()).status.membership).toBe("operational")
   })
 
+  it("[H18] tells its hooks what changes, from the start to the end", async () => {
+    const directory = await prepared()
+    const hook = join(directory, "hook")
+    const told = `$QUORUMBEAT_CHANGE $QUORUMBEAT_SUBJECT $QUORUMBEAT_TO $QUORUMBEAT_OWNER`
+    writeFileSync(hook, `#!/bin/sh\necho "${told}" >> ${directory}/told\n`, { mode: 0o755 })
+    const child = spawnAgent(directory, ["--hook", hook])
+    onTestFinished(() => end(child))
+    const lines = () => readFileSync(join(directory, "told"), "utf8").trim().split("\n")
+    await eventually(
+      () => existsSync(join(directory, "told")) && lines().includes("service ledger running a1"),
+      10_000,
+    )
+    expect(lines()).toContain("voice a held ")
+    child.kill("SIGTERM")
+    await once(child, "exit")
+    expect(lines()).toContain("service ledger stopped ")
+  })
+
   it("[H3] that is killed takes its services with it", async () => {
     const agent = await startedAgent()
     const children = childrenOf(agent.process.pid ?? 0)
@@ -73,6 +91,16 @@ describe("the agent does not start", { timeout: 30_000 }, () => {
     expect(message).toMatch(
       /^quorumbeat: .*: is the state of node 2 of cluster lab, not of node 1 of lab; use its own/,
     )
+  })
+
+  it("[H18] with a hook that others than root may replace", async () => {
+    const directory = await prepared()
+    const hook = join(directory, "hook")
+    writeFileSync(hook, "#!/bin/sh\n")
+    chmodSync(hook, 0o777)
+    const { status, message } = await failedStart(directory, ["--hook", hook])
+    expect(status).toBe(2)
+    expect(message).toContain(`${hook}: group or others may write it (mode 0777); run \`chmod go-w ${hook}\``)
   })
 
   it("[H10] with the profile energy where SCHED_FIFO is not to be had", async () => {
@@ -124,21 +152,21 @@ async function startedAgent() {
   }
 }
 
-function spawnAgent(directory: string) {
+function spawnAgent(directory: string, more: readonly string[] = []) {
   const runtime = join(directory, "run")
   return spawn(
     process.execPath,
     [
       ...[main, "agent", "--config", join(directory, "cluster.toml"), "--node", "a1", "--scheduling", "none"],
       ...["--key", join(directory, "node.key"), "--ring-key", join(directory, "ring.key")],
-      ...["--state-dir", directory, "--runtime-dir", runtime],
+      ...["--state-dir", directory, "--runtime-dir", runtime, ...more],
     ],
     { stdio: ["ignore", "inherit", "pipe"] },
   )
 }
 
-async function failedStart(directory: string) {
-  const child = spawnAgent(directory)
+async function failedStart(directory: string, more: readonly string[] = []) {
+  const child = spawnAgent(directory, more)
   let message = ""
   child.stderr.on("data", (text) => {
     message += String(text)

@@ -13,6 +13,7 @@ import { leaseFilePath } from "../lease-file.ts"
 import { DirectPages } from "./direct-pages.ts"
 import { FenceDevices } from "./fence/fence-devices.ts"
 import { startHealthSampler } from "./health-sampler.ts"
+import { Hooks } from "./hooks/hooks.ts"
 import { endLeftovers, type Leftover } from "./leftovers.ts"
 import { LineReader } from "./line-reader.ts"
 import { apiSocketPath, LocalApi } from "./local-api.ts"
@@ -60,6 +61,7 @@ class Control {
   readonly #api: LocalApi
   /** `undefined`: this node does not page. */
   readonly #pages: DirectPages | undefined
+  readonly #hooks: Hooks
 
   constructor(setup: ControlSetup, send: (message: FromControl) => void) {
     const node = setup.config.nodes.find(({ id }) => id === setup.self)
@@ -76,6 +78,15 @@ class Control {
     const { config, alertsFile } = setup
     this.#pages =
       alertsFile === undefined ? undefined : new DirectPages({ config, file: alertsFile, log: this.#log })
+    this.#hooks = new Hooks({
+      programs: setup.hooks,
+      environment: {
+        QUORUMBEAT_CLUSTER: config.name,
+        QUORUMBEAT_SITE: node.site,
+        QUORUMBEAT_NODE: node.name,
+      },
+      log: this.#log,
+    })
     this.#services = new Map(
       setup.config.services
         .filter((service) => service.nodes.includes(setup.self))
@@ -134,6 +145,7 @@ class Control {
       case "status":
         this.#api.status = message
         this.#pages?.see(message.status)
+        this.#hooks.see(message.status)
         break
       case "trace":
         this.#trace?.append(message.line)
@@ -147,6 +159,7 @@ class Control {
     await Promise.all([...this.#services.values()].map((service) => service.shutDown()))
     this.#witness.close()
     this.#pages?.close()
+    await this.#hooks.close()
     await this.#trace?.close()
   }
 

@@ -21,6 +21,8 @@ export interface ControlSetup {
   readonly nodeKeyFile: string
   /** Alert rules for direct paging; `undefined`: this node does not page. */
   readonly alertsFile: string | undefined
+  /** Programs to run when something changes. */
+  readonly hooks: readonly string[]
   readonly logLevel: LogLevel
   readonly traceFile: string | undefined
 }

@@ -203,6 +203,7 @@ function linked() {
       runtimeDirectory: "/nowhere",
       nodeKeyFile: "/nowhere/key",
       alertsFile: undefined,
+      hooks: [],
       logLevel: "info",
       traceFile: undefined,
     },

@@ -176,6 +176,7 @@ function agentOf(scripts: Scripts, witness?: object) {
         runtimeDirectory: directory,
         nodeKeyFile,
         alertsFile: undefined,
+        hooks: [],
         logLevel: "error",
         traceFile: undefined,
       },
