@@ -120,6 +120,8 @@ export interface ResourceLimits {
   readonly stopTimeout: Millis
   readonly monitorTimeout: Millis
   readonly monitorInterval: Millis
+  /** So many failures of it on a node are answered by a restart there. Left out: none. */
+  readonly restartLimit?: number
 }
 
 /** A program of the operator's, with arguments for each action. */
@@ -161,7 +163,19 @@ export interface IpResource extends ResourceLimits {
 
 export type ResourceConfig = CommandResource | OcfResource | SystemdResource | IpResource
 
-export interface ServiceConfig {
+/** Where a service goes, beside the order of its nodes. `undefined`: as `defaults` say. */
+export interface PlacementRules {
+  /** Failures on one node from which on it is passed over. */
+  readonly migrationThreshold: number | undefined
+  /** How long after the last one failures on a node are forgotten; `undefined`: never. */
+  readonly failureTimeout: Millis | undefined
+  /** Services that it never shares a node with, whichever of the two says so. */
+  readonly antiAffinity: readonly ServiceName[] | undefined
+  /** It goes back to an earlier one of its nodes that has been able for so long; `undefined`: it stays. */
+  readonly failbackAfter: Millis | undefined
+}
+
+export interface ServiceConfig extends PlacementRules {
   readonly name: ServiceName
   readonly ticket: Ticket
   /** Nodes able to run it, first choice first. */

@@ -30,4 +30,7 @@ export const bounds = {
   /** An hour and a day: longer is a mistyped unit. */
   resourceTimeout: 3_600_000,
   monitorInterval: 86_400_000,
+  failures: 1_000,
+  /** A month: from here on it is never. */
+  placementSeconds: 2_592_000,
 } as const

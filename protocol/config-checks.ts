@@ -85,7 +85,7 @@ function checkReferences(draft: Draft): void {
   }
 }
 
-function checkNameList(
+export function checkNameList(
   table: Table,
   key: string,
   names: readonly (string | undefined)[],

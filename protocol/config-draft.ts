@@ -16,6 +16,7 @@ import {
   watchdogDevice,
   witnessUrl,
 } from "./config-leaves.ts"
+import { type PlacementDraft, placementKeys, readPlacement } from "./config-placement.ts"
 import { has, list, openTable, optional, required, type Table, tables } from "./config-reader.ts"
 import { type ResourceDraft, readResources } from "./config-resources.ts"
 import { lossMax } from "./frame.ts"
@@ -105,6 +106,7 @@ export interface ServiceDraft {
   readonly mode: "automatic" | "manual" | undefined
   readonly proof: TakeoverProof["kind"] | undefined
   readonly margin: number | undefined
+  readonly placement: PlacementDraft
   readonly resources: readonly ResourceDraft[]
 }
 
@@ -249,7 +251,16 @@ function readTicket(table: Table): TicketDraft {
   }
 }
 
-const serviceKeys = ["name", "ticket", "nodes", "mode", "proof", "self_lease_margin_ms", "resource"]
+const serviceKeys = [
+  "name",
+  "ticket",
+  "nodes",
+  "mode",
+  "proof",
+  "self_lease_margin_ms",
+  "resource",
+  ...placementKeys,
+]
 
 function readService(table: Table): ServiceDraft {
   const resources = readResources(table)
@@ -263,6 +274,7 @@ function readService(table: Table): ServiceDraft {
     mode: optional(table, "mode", oneOf("automatic", "manual"), defaults.mode),
     proof: optional(table, "proof", oneOf("self-lease", "gate", "watchdog", "operator"), proofOf(resources)),
     margin: optional(table, "self_lease_margin_ms", integer(1, bounds.resourceTimeout), undefined),
+    placement: readPlacement(table),
     resources,
   }
 }

@@ -31,6 +31,7 @@ export interface ResourceDraft {
   readonly table: Table
   /** For checks between resources, however wrong the rest may be. */
   readonly name: string | undefined
+  readonly restartLimit: number | undefined
   /** `undefined`: some field was wrong or missing, and an error is noted. */
   readonly config: ResourceConfig | undefined
 }
@@ -44,6 +45,7 @@ const commonKeys = [
   "stop_timeout_ms",
   "monitor_timeout_ms",
   "monitor_interval_ms",
+  "restart_limit",
 ]
 
 /** The keys of each kind beside the common ones. */
@@ -74,7 +76,18 @@ function keysOf(fields: Readonly<Record<string, unknown>>): readonly string[] {
 function readResource(table: Table): ResourceDraft {
   const kind = required(table, "kind", kindLeaf)
   const limits = readLimits(table, kind)
-  return { table, name: limits.name, config: kind === undefined ? undefined : readKind(table, kind, limits) }
+  const restartLimit = optional(table, "restart_limit", integer(0, bounds.failures), 0)
+  const config = kind === undefined ? undefined : readKind(table, kind, limits)
+  return { table, name: limits.name, restartLimit, config: withRestarts(config, restartLimit) }
+}
+
+/** None is what a resource has where nothing is said: that must not change the checksum. */
+function withRestarts(
+  config: ResourceConfig | undefined,
+  restartLimit: number | undefined,
+): ResourceConfig | undefined {
+  if (config === undefined || restartLimit === undefined) return undefined
+  return restartLimit === 0 ? config : { ...config, restartLimit }
 }
 
 type Read<T> = { readonly [K in keyof T]: T[K] | undefined }

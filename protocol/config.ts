@@ -38,6 +38,7 @@ import {
   type WitnessDraft,
 } from "./config-draft.ts"
 import type { FenceDraft } from "./config-fences.ts"
+import { checkPlacement, completePlacement } from "./config-placement.ts"
 import { type ConfigError, openTable } from "./config-reader.ts"
 import { checkWatchdogs } from "./config-watchdogs.ts"
 import { clockLimit, defaults, linkThresholds, profiles } from "./profiles.ts"
@@ -61,6 +62,7 @@ export function parseConfig(
   if (table === undefined) return err(errors)
   const draft = readDraft(table)
   checkDraft(draft)
+  checkPlacement(draft)
   checkWatchdogs(draft)
   if (errors.length > 0) return err(errors)
   const completed = complete(draft)
@@ -160,6 +162,7 @@ function completeService(service: ServiceDraft, draft: Draft): ServiceConfig {
     nodes: names.map((name) => idOf(sure(name), draft)),
     mode: sure(service.mode),
     proof: completeProof(service),
+    ...completePlacement(service.placement),
     resources: service.resources.map(({ config }) => sure(config)),
   }
 }

@@ -120,6 +120,8 @@ export const defaults = {
   monitorInterval: millis(10_000),
   /** 1 s: a look at an address starts no program, and a lost carrier is worth knowing. */
   monitorIntervalIp: millis(1_000),
+  /** One failure may be chance, a third on the same node hardly is. */
+  migrationThreshold: 3,
   /** Power switches take seconds; fence-agents wait for the power to be off within 20 s. */
   fenceTimeout: millis(60_000),
   /** An agent is a Python program of some 100 ms of processor time: 0.03 % of a core. */

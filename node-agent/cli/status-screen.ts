@@ -163,7 +163,7 @@ function servicesTable({ services }: NodeStatus): readonly string[] {
     service.epoch ?? "-",
     proofWord(service.safety),
     takeoverTimes(service.safety),
-    service.reason ?? "",
+    [...failureWords(service), ...(service.reason === undefined ? [] : [service.reason])].join("; "),
   ])
   return table(["SERVICE", "TICKET", "MODE", "STATE", "OWNER", "EPOCH", "PROOF", "TAKEOVER", ""], rows)
 }
@@ -182,6 +182,12 @@ function takeoverTimes(safety: ServiceSafety): string {
     time === undefined ? [] : [duration(time)],
   )
   return times.length === 0 ? "-" : `<= ${times.join(" / ")}`
+}
+
+function failureWords(service: NodeStatus["services"][number]): readonly string[] {
+  const { failures, migration_threshold: threshold } = service
+  if (failures.length === 0) return []
+  return [`failures ${failures.map(({ node, count }) => `${node} ${count} of ${threshold}`).join(", ")}`]
 }
 
 function eventLines({ events }: NodeStatus): readonly string[] {

@@ -13,7 +13,7 @@ import {
   type ServiceName,
 } from "../../protocol/units.ts"
 import { foundActive, isOutranked, watchDualActive } from "./dual-active.ts"
-import type { FoundService } from "./events.ts"
+import type { FoundService, NodeEvent } from "./events.ts"
 import type { Message } from "./messages.ts"
 import { isLeftAlone } from "./ordered.ts"
 import { mandateOf } from "./placement.ts"
@@ -111,6 +111,9 @@ function begin(turn: Turn, service: ServiceName, phase: "starting" | "stopping",
 export function afterAssignment(turn: Turn, message: Message & { readonly kind: "assign" }): void {
   const { node } = turn
   endAct(node, `assign:${message.service}`)
+  updateView(node, ({ assigning }) => ({
+    assigning: new Map([...assigning].filter(([service]) => service !== message.service)),
+  }))
   // Blocked once more in this view it is told once more.
   endAct(node, `blocked:${message.service}`)
   const name = node.config.nodes.find((each) => each.id === message.node)?.name ?? String(message.node)
@@ -261,9 +264,10 @@ export function onServiceStopped(turn: Turn, service: ServiceName, operation: nu
 }
 
 /** By a monitor. In maintenance nobody acts on it; the monitor says it again as long as it is so (SPEC S17). */
-export function onServiceDied(turn: Turn, service: ServiceName, reason: string): void {
+export function onServiceDied(turn: Turn, died: NodeEvent & { readonly kind: "service-died" }): void {
+  const { service, reason, resource } = died
   if (isLeftAlone(turn.node.ordered, service)) leaveAlone(turn, service, reason)
-  else onServiceFailed(turn, service, reason)
+  else onServiceFailed(turn, service, reason, resource)
 }
 
 function leaveAlone(turn: Turn, service: ServiceName, reason: string): void {
@@ -273,12 +277,12 @@ function leaveAlone(turn: Turn, service: ServiceName, reason: string): void {
 }
 
 /** A start that failed or a service that died is stopped, to be sure, and told as failed. */
-export function onServiceFailed(turn: Turn, service: ServiceName, reason: string): void {
+export function onServiceFailed(turn: Turn, service: ServiceName, reason: string, resource?: string): void {
   const { node } = turn
   const activation = node.activations.get(service)
   if (activation === undefined || (activation.phase !== "starting" && activation.phase !== "running")) return
   report(turn, "critical", "service-failed", service, reason)
-  updateActivation(node, service, { failed: true })
+  updateActivation(node, service, { failed: true, failedResource: resource })
   giveUp(turn, { ...activation, failed: true }, reason)
 }
 
@@ -364,7 +368,8 @@ export function tellPhases(turn: Turn): void {
     const changed = unable !== (isUnable(known?.reason ?? "") ? known?.reason : undefined)
     if (known?.phase === phase && known.epoch === epoch && !over && !changed) continue
     if (!beginAct(node, `phase:${service}:${phase}:${epoch ?? ""}`)) continue
-    order(turn, { kind: "phase", service, phase, epoch, failed, reason: why })
+    const resource = failed ? activation.failedResource : undefined
+    order(turn, { kind: "phase", service, phase, epoch, failed, reason: why, resource })
   }
 }
 

@@ -7,14 +7,16 @@ import type { ServiceConfig } from "../../protocol/cluster.ts"
 import { voiceLease } from "../../protocol/lease.ts"
 import { earliest, epoch, type Instant } from "../../protocol/units.ts"
 import { watchDualActive } from "./dual-active.ts"
+import { agingFailures, forgetFailures } from "./failures.ts"
 import { fenceNodes, isPersonNeeded, nextFencing } from "./fencing.ts"
 import { driveMandates, moveOf, nextMandateWork, releaseMandate } from "./mandate.ts"
 import { memoWritten, type Plan, performWaitingActs } from "./memo.ts"
-import { isSettled, type Placement, placementOf } from "./placement.ts"
+import { failbacks, isSettled, type Placement, placementOf } from "./placement.ts"
 import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
+import { type Lasting, lastedAt, noteSince } from "./since.ts"
 import type { NodeState } from "./state.ts"
-import { report, type Turn, upcoming } from "./turn.ts"
+import { report, type Turn, upcoming, withEntry } from "./turn.ts"
 import { beginAct, isDriving, updateView } from "./view.ts"
 import { postIfDue } from "./witness.ts"
 
@@ -22,13 +24,25 @@ export function coordinate(turn: Turn): void {
   const { node, now } = turn
   if (!isDriving(node)) return
   watchDualActive(turn)
-  const placements = node.config.services.map((service) => ({
-    service,
-    placement: placementOf(node, service, now),
-  }))
+  noteSince(node, lastingOf(node), now)
+  const placements = placementsOf(node, now)
   const plans = plansOf(placements)
   if (hasVoice(node, now)) act(turn, placements, plans)
   postIfDue(turn, plans)
+}
+
+function lastingOf(node: NodeState): readonly Lasting[] {
+  return [...agingFailures(node), ...failbacks(node)]
+}
+
+/** One after the other: what is decided for one counts for those that must not share a node with it (SPEC S18). */
+function placementsOf(node: NodeState, now: Instant): readonly Placed[] {
+  const planned = new Map(node.view?.assigning)
+  return node.config.services.map((service) => {
+    const placement = placementOf(node, service, now, planned)
+    if (placement.kind === "assign" || placement.kind === "wait") planned.set(service.name, placement.node)
+    return { service, placement }
+  })
 }
 
 interface Placed {
@@ -50,6 +64,7 @@ function act(turn: Turn, placements: readonly Placed[], plans: readonly Plan[]):
   driveMandates(turn)
   performWaitingActs(turn, plans)
   giveMandatesUp(turn)
+  forgetFailures(turn)
   const written = plans.length === 0 || memoWritten(turn, plans)
   let lookAgain: Instant | undefined
   for (const { service, placement } of placements) {
@@ -70,6 +85,7 @@ function assign(turn: Turn, service: ServiceConfig, to: Plan["node"]): void {
   const incarnation = node.view?.incarnations.get(to)
   const ticket = node.tickets.get(service.ticket)
   if (incarnation === undefined || ticket === undefined || !beginAct(node, `assign:${service.name}`)) return
+  updateView(node, (view) => ({ assigning: withEntry(view.assigning, service.name, to) }))
   const mandate = needsMandate(node, service.ticket) ? ticket.epoch : epoch(0)
   const seen = node.witness.watches.get(voiceLease(node.self.site))?.epoch ?? 0
   const voice = epoch(Math.max(node.ordered.voiceEpoch, node.view?.voice.epoch ?? 0, seen))
@@ -123,5 +139,11 @@ function noteBlocked(turn: Turn, service: ServiceConfig, placement: Placement): 
 export function nextCoordination(node: NodeState): Instant | undefined {
   const { view } = node
   if (view === undefined || !isDriving(node)) return undefined
-  return upcoming(node, [view.activateAt, view.lookAgain, nextMandateWork(node), ...nextFencing(node)])
+  return upcoming(node, [
+    view.activateAt,
+    view.lookAgain,
+    nextMandateWork(node),
+    ...lastingOf(node).map((each) => lastedAt(node, each)),
+    ...nextFencing(node),
+  ])
 }

@@ -8,6 +8,7 @@ import { afterAssignment, afterRevocation, notePhase } from "./activations.ts"
 import { acknowledge, afterCommandDelivered, reorderCommands } from "./commands.ts"
 import { afterActivation, afterProposal, storeProposal } from "./configuration.ts"
 import { onEventDelivered } from "./event-relay.ts"
+import { forgetting } from "./failures.ts"
 import { installView } from "./install.ts"
 import { announceRelease } from "./mandate.ts"
 import { enterGather } from "./membership.ts"
@@ -19,7 +20,7 @@ import { afterPledge, afterUnpledge, storePledge } from "./pledges.ts"
 import type { NodeState } from "./state.ts"
 import { storeVoiceEpoch } from "./stored.ts"
 import { log, type Turn, withEntry } from "./turn.ts"
-import { entitle, handOver, noteDeparted, noteDeparting } from "./view.ts"
+import { endAct, entitle, handOver, noteDeparted, noteDeparting } from "./view.ts"
 
 export function deliverSafe(turn: Turn, safe: number): void {
   const { node } = turn
@@ -77,6 +78,8 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
       return
     case "assign":
       return afterAssignment(turn, value)
+    case "forget":
+      return endAct(turn.node, forgetting(value))
     case "revoke":
       return afterRevocation(turn, value)
     case "phase":

@@ -84,7 +84,12 @@ export type NodeEvent =
       readonly reason: string
     }
   /** A monitor found it not running, or failed, while it should run. */
-  | { readonly kind: "service-died"; readonly service: ServiceName; readonly reason: string }
+  | {
+      readonly kind: "service-died"
+      readonly service: ServiceName
+      readonly resource: string
+      readonly reason: string
+    }
   /** A look at a service that was not started here found it running. */
   | { readonly kind: "service-found"; readonly service: ServiceName }
   /** Outcomes of `fence-node`: the devices confirmed that it is off, or not. */

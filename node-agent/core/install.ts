@@ -177,6 +177,8 @@ function viewOf(
     departing: [...reports].filter(([, each]) => each.departing).map(([member]) => member),
     departed: [],
     underWay: new Set(),
+    since: new Map(),
+    assigning: new Map(),
     lookAgain: undefined,
     memo: { stored: undefined, offered: undefined, acts: [] },
     memoPieces: [],

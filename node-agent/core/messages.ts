@@ -54,6 +54,8 @@ export type Message =
       readonly epoch: string | undefined
       readonly failed: boolean
       readonly reason: string
+      /** What a monitor found failed. Version 1 does not say. */
+      readonly resource?: string | undefined
     }
   | {
       readonly kind: "command"
@@ -67,6 +69,13 @@ export type Message =
       readonly number: number
       readonly incarnation: number
       readonly command: SettingCommand
+    }
+  /** So many failures on a node are long ago (SPEC S10). Not for version 1 (SPEC N6). */
+  | {
+      readonly kind: "forget"
+      readonly service: ServiceName
+      readonly node: NodeId
+      readonly count: number
     }
   /** The coordinator of a view that needs the witness: it was granted; from here on the view's messages count. */
   | { readonly kind: "voice"; readonly epoch: Epoch }
@@ -120,6 +129,7 @@ const kinds: Readonly<
   revoke: { service: "string", epoch: "string" },
   phase: { service: "string", phase: "string", failed: "boolean", reason: "string" },
   command: { number: "number", incarnation: "number", command: "object" },
+  forget: { service: "string", node: "number", count: "number" },
   setting: { number: "number", incarnation: "number", command: "object" },
   voice: { epoch: "number" },
   recorded: { node: "number", number: "number" },

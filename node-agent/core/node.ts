@@ -97,7 +97,7 @@ function handle(turn: Turn, event: NodeEvent): void {
     case "service-start-failed":
       return onServiceFailed(turn, event.service, event.reason)
     case "service-died":
-      return onServiceDied(turn, event.service, event.reason)
+      return onServiceDied(turn, event)
     case "service-found":
       return onServiceFound(turn, event.service)
     case "service-stopped":

@@ -31,6 +31,7 @@ export function initialState(config: ClusterConfig): OrderedState {
       preferred: undefined,
       summoned: false,
       failures: [],
+      failed: undefined,
       doubt: false,
       unstopped: [],
       provenAt: epoch(0),
@@ -79,6 +80,7 @@ function reduce(state: OrderedState, message: Message, at: Ordering): OrderedSta
           ...record,
           assignment,
           summoned: false,
+          failed: undefined,
           doubt: false,
           unstopped: [],
           provenAt: message.mandate,
@@ -97,6 +99,8 @@ function reduce(state: OrderedState, message: Message, at: Ordering): OrderedSta
     case "command":
     case "setting":
       return afterCommand(state, message, at)
+    case "forget":
+      return withService(state, message.service, (record) => forgotten(record, message))
     case "unpledge":
       return message.site === at.site ? withoutMove(state, message.ticket) : state
     case "report":
@@ -128,8 +132,10 @@ function afterPhase(
     record.assignment?.owner === origin &&
     record.assignment.epoch === message.epoch
   if (!released) return record
-  const failures = message.failed ? counted(record, origin) : record.failures
-  return { ...record, assignment: undefined, failures }
+  if (!message.failed) return { ...record, assignment: undefined }
+  const { resource } = message
+  const failed = resource === undefined ? undefined : { node: origin, resource }
+  return { ...record, assignment: undefined, failures: counted(record, origin), failed }
 }
 
 /** Notes whether a node is known to have stopped the service. */
@@ -143,6 +149,15 @@ export function withPhase(record: ServiceRecord, node: NodeId, phase: Phase): Se
 function counted(record: ServiceRecord, node: NodeId): ServiceRecord["failures"] {
   const before = record.failures.find((failure) => failure.node === node)?.count ?? 0
   return [...record.failures.filter((failure) => failure.node !== node), { node, count: before + 1 }]
+}
+
+/** Only what was known when it was said: a later failure counts. */
+function forgotten(
+  record: ServiceRecord,
+  { node, count }: Message & { readonly kind: "forget" },
+): ServiceRecord {
+  const others = record.failures.filter((failure) => failure.node !== node || failure.count !== count)
+  return others.length === record.failures.length ? record : { ...record, failures: others }
 }
 
 function afterCommand(
@@ -164,6 +179,8 @@ function afterCommand(
   return { ...obey(state, message.command), commands }
 }
 
+const noFailures = { failures: [], failed: undefined }
+
 function obey(state: OrderedState, command: OperatorCommand): OrderedState {
   switch (command.kind) {
     case "service-start":
@@ -171,7 +188,7 @@ function obey(state: OrderedState, command: OperatorCommand): OrderedState {
         ...record,
         wanted: "running",
         summoned: true,
-        failures: [],
+        ...noFailures,
       }))
     case "service-stop":
       return withService(state, command.service, (record) => ({ ...record, wanted: "stopped" }))
@@ -180,7 +197,7 @@ function obey(state: OrderedState, command: OperatorCommand): OrderedState {
     case "service-manual":
       return withService(state, command.service, (record) => ({ ...record, mode: "manual" }))
     case "service-cleanup":
-      return withService(state, command.service, (record) => ({ ...record, failures: [] }))
+      return withService(state, command.service, (record) => ({ ...record, ...noFailures }))
     case "service-move": {
       const { to } = command
       return withService(state, command.service, (record) => ({

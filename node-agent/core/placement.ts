@@ -17,11 +17,12 @@ import {
 } from "../../protocol/units.ts"
 import { resetSurelyAfter } from "../../protocol/watchdog.ts"
 import { isUnable } from "./activations.ts"
-import { type Candidacy, isAble, noNodeAble, targetOf } from "./candidates.ts"
+import { type Candidacy, failbackOf, isAble, noNodeAble, targetOf } from "./candidates.ts"
 import { outrankingSite } from "./dual-active.ts"
 import { moveOf } from "./mandate.ts"
 import { isLeftAlone } from "./ordered.ts"
 import { hasMandate, needsMandate } from "./rights.ts"
+import { hasLasted, type Lasting } from "./since.ts"
 import type { Assignment, NodeState, TicketState, View } from "./state.ts"
 
 export type Placement =
@@ -33,12 +34,19 @@ export type Placement =
   /** No proof that these nodes no longer act: an operator has to say so. */
   | { readonly kind: "blocked"; readonly nodes: readonly NodeId[] }
 
-export function placementOf(node: NodeState, service: ServiceConfig, now: Instant): Placement {
+/** `planned`: where the other services are about to be assigned. */
+export function placementOf(
+  node: NodeState,
+  service: ServiceConfig,
+  now: Instant,
+  planned = node.view?.assigning ?? noPlan,
+): Placement {
   const record = node.ordered.services.find((each) => each.service === service.name)
   const ticket = node.tickets.get(service.ticket)
   const { view } = node
   if (record === undefined || ticket === undefined || view === undefined) return hold("unknown")
   if (!configurationAgrees(node, view)) return hold("configuration-mismatch")
+  const situation = { service, record, ticket, view, now, planned }
   const isLeft = isLeftAlone(node.ordered, service.name)
   const { assignment } = record
   const owner = assignment?.owner
@@ -46,13 +54,27 @@ export function placementOf(node: NodeState, service: ServiceConfig, now: Instan
     assignment !== undefined && view.incarnations.get(assignment.owner) === assignment.incarnation
   if (assignment !== undefined && owner !== undefined && present) {
     if (assignment.revoked) return hold(`stopping on node ${owner}`)
-    const over = reasonOver(node, { service, record, ticket, view }, assignment)
-    const reason = over ?? (isLeft ? undefined : reasonToRevoke(node, { service, record, view }, assignment))
+    const over = reasonOver(node, situation, assignment)
+    const reason = over ?? (isLeft ? undefined : reasonToRevoke(node, situation, assignment))
     if (reason === undefined) return hold(isLeft ? inMaintenance : "assigned")
     return { kind: "revoke", epoch: assignment.epoch, reason }
   }
   if (isLeft) return hold(inMaintenance)
-  return takeover(node, { service, record, ticket, view, now })
+  return takeover(node, situation)
+}
+
+const noPlan: Candidacy["planned"] = new Map()
+
+/** Services that would rather be on an earlier one of their nodes, each with the time it has to be able before. */
+export function failbacks(node: NodeState): readonly Lasting[] {
+  const { view } = node
+  if (view === undefined) return []
+  return node.config.services.flatMap((service) => {
+    const record = node.ordered.services.find((each) => each.service === service.name)
+    if (service.failbackAfter === undefined || record?.assignment === undefined) return []
+    const candidacy = { service, record, view, planned: view.assigning }
+    return failbackOf(node, candidacy, record.assignment.owner) ?? []
+  })
 }
 
 const inMaintenance = "in maintenance"
@@ -60,7 +82,7 @@ const inMaintenance = "in maintenance"
 /** What ends an assignment in maintenance, too: its right is gone, or about to be by what was ordered before. */
 function reasonOver(
   node: NodeState,
-  { ticket, view }: Omit<Situation, "now">,
+  { ticket, view }: Situation,
   { owner, epoch }: Assignment,
 ): string | undefined {
   if (moveOf(node, ticket.ticket) !== undefined) return "ticket-moves"
@@ -70,18 +92,20 @@ function reasonOver(
 
 function reasonToRevoke(
   node: NodeState,
-  candidacy: Candidacy,
+  situation: Situation,
   { owner, epoch }: Assignment,
 ): string | undefined {
-  const { service, record, view } = candidacy
+  const { service, record, view, now } = situation
   if (record.wanted === "stopped") return "stop-ordered"
   if (node.ordered.standby?.includes(owner)) return "owner-standby"
   const told = view.phases.get(owner)?.get(service.name)
   if (told?.phase === "stopped" && isUnable(told.reason)) return "owner-cannot-start"
   if (outrankingSite(node, service.name, mandateOf(epoch)) !== undefined) return "active-at-another-site"
   const { preferred } = record
-  const better = preferred !== undefined && preferred !== owner && isAble(node, candidacy, preferred)
-  return better ? "move-ordered" : undefined
+  const better = preferred !== undefined && preferred !== owner && isAble(node, situation, preferred)
+  if (better) return "move-ordered"
+  const failback = failbackOf(node, situation, owner)
+  return failback !== undefined && hasLasted(node, failback, now) ? "failback" : undefined
 }
 
 interface Situation extends Candidacy {
@@ -206,7 +230,7 @@ export function isSettled(node: NodeState, service: ServiceConfig, now: Instant)
   const { view } = node
   if (record === undefined || ticket === undefined || view === undefined || record.assignment !== undefined)
     return false
-  const situation = { service, record, ticket, view, now }
+  const situation = { service, record, ticket, view, now, planned: noPlan }
   const assignedHere = record.provenAt === ticket.epoch && ticket.epoch > 0
   return (
     localSuspects(node, situation).length === 0 &&

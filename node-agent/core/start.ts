@@ -202,6 +202,7 @@ function unknownActivation(service: ServiceName): Activation {
     written: undefined,
     reason: "",
     failed: false,
+    failedResource: undefined,
     lost: false,
     stopWanted: false,
     retryAt: undefined,

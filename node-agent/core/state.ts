@@ -249,6 +249,10 @@ export interface View {
   /** Ordered acts not delivered yet, by name, so that none is ordered twice. */
   readonly underWay: ReadonlySet<string>
   /** Coordinator: when to look again at services that wait for a proof. */
+  /** Coordinator: what it has seen to be so without a break, and since when. */
+  readonly since: ReadonlyMap<string, Instant>
+  /** Coordinator: where services go by what it ordered and has not been delivered yet. */
+  readonly assigning: ReadonlyMap<ServiceName, NodeId>
   readonly lookAgain: Instant | undefined
   /** Coordinator: acts that wait for the memo to be written. */
   readonly memo: MemoProgress
@@ -340,6 +344,8 @@ export interface ServiceRecord {
   /** In manual mode: an operator asked for the next start. */
   readonly summoned: boolean
   readonly failures: readonly { readonly node: NodeId; readonly count: number }[]
+  /** Where a monitor ended the last assignment, and on account of what. Version 1 does not say. */
+  readonly failed: { readonly node: NodeId; readonly resource: string } | undefined
   /** Some view without one of those who remember may have assigned it since; until the next assignment. */
   readonly doubt: boolean
   /** Nodes not known to have stopped it, by their last word: to be proven once they are away. */
@@ -419,6 +425,8 @@ export interface Activation {
   readonly reason: string
   /** It failed; cleared once the others have been told. */
   readonly failed: boolean
+  /** Of which resource a monitor said so. */
+  readonly failedResource: string | undefined
   /** Found not running while it was left alone (SPEC S17): that has failed once maintenance is over. */
   readonly lost: boolean
   /** It is to be stopped as soon as somebody is there to do it. */

@@ -9,6 +9,7 @@ import {
   type SiteId,
   type WallTime,
 } from "../../protocol/units.ts"
+import { thresholdOf } from "./candidates.ts"
 import { isPersonNeeded } from "./fencing.ts"
 import { type Safety, safetyOf } from "./grade.ts"
 import { type LinkStatus, linksStatus } from "./link-status.ts"
@@ -94,6 +95,9 @@ export interface NodeStatus {
     readonly state: string
     readonly owner: string | undefined
     readonly epoch: string | undefined
+    /** On each node that has any; from `migration_threshold` on it is passed over. */
+    readonly failures: readonly { readonly node: string; readonly count: number }[]
+    readonly migration_threshold: number
     readonly reason: string | undefined
     /** Of a service that the configuration has. */
     readonly safety: Safety | undefined
@@ -269,6 +273,8 @@ function serviceStatus(node: NodeState, record: ServiceRecord, now: Instant): No
     state,
     owner: assignment === undefined ? undefined : nameOf(node, assignment.owner),
     epoch: assignment?.epoch,
+    failures: record.failures.map(({ node: on, count }) => ({ node: nameOf(node, on), count })),
+    migration_threshold: service === undefined ? 0 : thresholdOf(service),
     reason: placement === undefined ? undefined : reasonOf(node, placement),
     safety: service === undefined ? undefined : safetyOf(node, service),
   }

@@ -32,6 +32,8 @@ export function handOver(turn: Turn, from: NodeId, to: NodeId): void {
     voice: { ...view.voice, own: false },
     coordinator: to,
     underWay: new Set(),
+    since: new Map(),
+    assigning: new Map(),
     memo: { stored: undefined, offered: undefined, acts: [] },
   }))
   log(turn, "info", "coordinator", { node: to })

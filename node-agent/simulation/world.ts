@@ -318,11 +318,12 @@ export class World {
     const host = this.host(id)
     const name = serviceName(service)
     if (!host.running.delete(name)) return
+    const resource = host.config.services.find((each) => each.name === name)?.resources[0]?.name ?? ""
     // A monitor looks again and again.
     const tell = () => {
       if (!host.control || host.running.has(name) || host.node?.activations.get(name)?.phase !== "running")
         return
-      this.event(host.id, { kind: "service-died", service: name, reason: "not running" })
+      this.event(host.id, { kind: "service-died", service: name, resource, reason: "not running" })
       this.#after(host, monitorInterval, tell)
     }
     tell()

@@ -1,9 +1,12 @@
 /** Where services go, in virtual time, with the real core: what text scripts (test/scenarios) do not say. */
 import { expect, test } from "vitest"
+import { createRandom } from "../../node-agent/core/random.ts"
+import { allFaults, Faults } from "../../node-agent/simulation/faults.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { nodeId } from "../../protocol/units.ts"
 import { protocolVersions } from "../../protocol/version.ts"
-import { configOf } from "../support/layouts.ts"
+import { service } from "../support/config-builder.ts"
+import { configOf, selfLease } from "../support/layouts.ts"
 
 const ids = [1, 2, 3]
 const isOrdered = "node-standby is ordered"
@@ -90,3 +93,28 @@ test("[S16] a node of another site or of none is refused", () => {
   expect(answered(world, other)).toMatch("ask an agent of that site")
   expect(answered(world, nobody)).toBe("there is no node 9")
 })
+
+test.each([1, 2, 3, 4, 5, 6])(
+  "[S18] seed %i: through faults, moves, standby and maintenance services apart never act on one node",
+  (seed) => {
+    const apart = [
+      service("archive", selfLease),
+      service("ledger", { ...selfLease, anti_affinity: ["archive"], failback_after_s: 2 }),
+    ]
+    const world = new World(configOf("1x3", { service: apart }), { seed })
+    const faults = new Faults(world, createRandom(seed), allFaults)
+    world.start()
+    const shared = () => world.active("archive").some((id) => world.active("ledger").includes(id))
+    for (let count = 0; count < 150; count++) {
+      expect(world.runUntil(shared, 200)).toBe(false)
+      if (count % 3 === 2) faults.next()
+    }
+    faults.mend()
+    for (const id of ids) {
+      world.command(id, { kind: "node-online", node: nodeId(id) })
+      world.command(id, { kind: "maintenance-off", service: undefined })
+    }
+    expect(world.runUntil(shared, 20_000)).toBe(false)
+    expect(world.violations).toEqual([])
+  },
+)

@@ -17,7 +17,7 @@ import { localTime } from "../../node-agent/simulation/machine.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { type NodeId, nodeId, serviceName, siteId, ticketName } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
-import { type Plain, service } from "./config-builder.ts"
+import { type Plain, resource, service } from "./config-builder.ts"
 import { configOf, type LayoutName, layoutNames, selfLease } from "./layouts.ts"
 
 interface Block {
@@ -306,6 +306,13 @@ function partsOf(layout: LayoutName, options: readonly string[]): Plain {
       const [key = "", text = ""] = option.split("=")
       if (key === "operator") Object.assign(more, { proof: "operator", self_lease_margin_ms: undefined })
       if (key === "manual") Object.assign(more, { mode: "manual" })
+      if (key === "restarts") {
+        const limit = { restart_limit: Number(text) }
+        Object.assign(more, { resource: [resource(`${name}d`, limit)] })
+      }
+      if (key === "apart") Object.assign(more, { anti_affinity: text.split("+") })
+      if (key === "failback") Object.assign(more, { failback_after_s: Number(text) })
+      if (key === "forget") Object.assign(more, { failure_timeout_s: Number(text) })
       if (key === "nodes") Object.assign(more, { nodes: text.split("+") })
       if (key !== "ticket") continue
       const [ticket = "", sites = ""] = text.split(":")

@@ -238,6 +238,7 @@ export class ServiceRunner {
     this.#options.emit({
       kind: "service-died",
       service: this.name,
+      resource: resource.config.name,
       reason: `${resource.config.name}: ${reason}`,
     })
   }

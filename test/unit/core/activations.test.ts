@@ -140,7 +140,7 @@ describe("ending", () => {
 
   test("[S6] [S12] once given up it is not taken up again; its stop is told with its epoch", () => {
     const node = running()
-    tell(node, 1100, { kind: "service-died", service: ledger, reason: "gone" })
+    tell(node, 1100, { kind: "service-died", service: ledger, resource: "daemon", reason: "gone" })
     expect(activation(node)?.phase).toBe("stopping")
     expect(kinds(tick(node, 1110))).toEqual([])
     const effects = tell(node, 1120, { kind: "service-stopped", service: ledger, operation: operation(node) })
@@ -258,7 +258,12 @@ describe("left alone", () => {
   const leave = (node: NodeState, maintenance: true | undefined) => {
     node.ordered = { ...node.ordered, maintenance }
   }
-  const died: NodeEvent = { kind: "service-died", service: ledger, reason: "daemon: not running" }
+  const died: NodeEvent = {
+    kind: "service-died",
+    service: ledger,
+    resource: "daemon",
+    reason: "daemon: not running",
+  }
 
   test("[S17] what a monitor finds has no consequence, however often, until maintenance is over", () => {
     const node = running()

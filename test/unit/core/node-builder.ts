@@ -82,6 +82,8 @@ export function nodeInView(
     departing: [],
     departed: [],
     underWay: new Set(),
+    since: new Map(),
+    assigning: new Map(),
     lookAgain: undefined,
     joint: undefined,
     proposed: undefined,

@@ -112,6 +112,44 @@ describe("released", () => {
     expect(record(state)?.failures).toEqual([{ node: 2, count: 1 }])
   })
 
+  test("[S10] what a monitor ended is noted until the next assignment, and forgotten with the failures", () => {
+    const died: Message = { ...(stopped("3.2.7.1", true) as Message & { kind: "phase" }), resource: "daemon" }
+    const failed = play([1, assign], [2, died])
+    expect(record(failed)?.failed).toEqual({ node: 2, resource: "daemon" })
+    expect(record(play([1, assign], [2, died], [1, assign]))).toMatchObject({
+      failed: undefined,
+      failures: [{ node: 2, count: 1 }],
+    })
+    const cleaned = play(
+      [1, assign],
+      [2, died],
+      [1, command(1, { kind: "service-cleanup", service: ledger })],
+    )
+    expect(record(cleaned)).toMatchObject({ failed: undefined, failures: [] })
+    expect(record(play([1, assign], [2, stopped("3.2.7.1", true)]))?.failed).toBeUndefined()
+  })
+
+  test("[S10] failures are forgotten as they were known: a later one counts", () => {
+    const fail = (at: number) => [1, assign, 2, stopped(`3.2.7.${at}`, true)] as const
+    const forget = (node: number, count: number): Message => ({
+      kind: "forget",
+      service: ledger,
+      node: nodeId(node),
+      count,
+    })
+    const [, a, , b] = fail(1)
+    const [, c, , d] = fail(3)
+    const twice = [
+      [1, a],
+      [2, b],
+      [1, c],
+      [2, d],
+    ] as const
+    expect(record(play(...twice, [1, forget(2, 1)]))?.failures).toEqual([{ node: 2, count: 2 }])
+    expect(record(play(...twice, [1, forget(1, 2)]))?.failures).toEqual([{ node: 2, count: 2 }])
+    expect(record(play(...twice, [1, forget(2, 2)]))?.failures).toEqual([])
+  })
+
   test("[S12] a phase other than stopped releases nothing", () => {
     for (const phase of ["starting", "running", "stopping", "failed", "unknown"] as const) {
       const told: Message = {

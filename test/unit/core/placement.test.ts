@@ -1,6 +1,7 @@
 /** SPEC S2-S5, S10, S11, S13: what may start where, and on what proof. */
 import { describe, expect, test } from "vitest"
 import { noGate } from "../../../node-agent/core/activations.ts"
+import { coordinate } from "../../../node-agent/core/coordinator.ts"
 import { placementOf } from "../../../node-agent/core/placement.ts"
 import type { NodeState, ServiceRecord, TicketState, View } from "../../../node-agent/core/state.ts"
 import type { ClusterConfig } from "../../../protocol/cluster.ts"
@@ -13,9 +14,9 @@ import {
   serviceName,
   siteId,
 } from "../../../protocol/units.ts"
-import { service } from "../../support/config-builder.ts"
+import { resource, service } from "../../support/config-builder.ts"
 import { configOf, floating, selfLease } from "../../support/layouts.ts"
-import { at, main, nodeInView, ticketOf, turnAt } from "./node-builder.ts"
+import { at, main, nodeInView, pendingOf, ticketOf, turnAt } from "./node-builder.ts"
 
 const ledger = serviceName("ledger")
 const three = configOf("1x3")
@@ -25,6 +26,8 @@ const gated = configOf("1x3", { service: [service("ledger", floating)] })
 const guardedSites = configOf("2x2", { service: [service("ledger", { proof: "operator" })] })
 
 interface Situation {
+  /** The service that is asked for; the first one if it is not said. */
+  readonly of?: string
   readonly config?: ClusterConfig
   readonly members?: readonly number[]
   readonly record?: Partial<ServiceRecord>
@@ -42,7 +45,7 @@ function placed({ config = three, members = [1, 2], now = 1200, ...more }: Situa
   }
   node.tickets = new Map([[main, { ...ticketOf(node), ...more.ticket }]])
   more.change?.(node)
-  const [found] = config.services
+  const found = config.services.find(({ name }) => more.of === undefined || name === more.of)
   if (found === undefined) throw new Error("no service")
   const placement = placementOf(node, found, turnAt(node, now).now)
   switch (placement.kind) {
@@ -134,6 +137,49 @@ describe("where", () => {
     },
   ])("[S10] $what: $expected", ({ situation, expected }) => expect(placed(situation)).toBe(expected))
 
+  const restarts = configOf("1x3", {
+    service: [
+      service("ledger", {
+        ...selfLease,
+        migration_threshold: 4,
+        resource: [resource("one", { restart_limit: 2 }), resource("two")],
+      }),
+    ],
+  })
+  const failed = (name: string, ...counts: readonly number[]) => ({
+    ...failures(...counts),
+    failed: { node: nodeId(1), resource: name },
+  })
+  test.each<{ what: string; situation: Situation; expected: string }>([
+    { what: "again where it failed", situation: { record: failed("one", 1, 0) }, expected: "assign 1" },
+    { what: "as often as its limit says", situation: { record: failed("one", 2, 0) }, expected: "assign 1" },
+    { what: "and no more often", situation: { record: failed("one", 3, 0) }, expected: "assign 2" },
+    { what: "not for another resource", situation: { record: failed("two", 1, 0) }, expected: "assign 2" },
+    { what: "not for a failed start", situation: { record: failures(1, 0) }, expected: "assign 2" },
+    {
+      what: "not where it may not run any more",
+      situation: { record: failed("one", 1, 0), change: standby(1) },
+      expected: "assign 2",
+    },
+    {
+      what: "an operator's choice comes first",
+      situation: { record: { ...failed("one", 1, 0), preferred: nodeId(2) } },
+      expected: "assign 2",
+    },
+    {
+      what: "the threshold is the service's own",
+      situation: { record: failures(3, 4) },
+      expected: "assign 1",
+    },
+    {
+      what: "at the threshold it is passed over",
+      situation: { record: failures(4, 4) },
+      expected: "hold no node able to run it: n1 failed 4 times, n2 failed 4 times, n3 is away",
+    },
+  ])("[S10] restarts: $what: $expected", ({ situation, expected }) =>
+    expect(placed({ config: restarts, ...situation })).toBe(expected),
+  )
+
   test.each<{ what: string; situation: Situation; expected: string }>([
     { what: "not on a node in standby", situation: { change: standby(1) }, expected: "assign 2" },
     {
@@ -167,6 +213,144 @@ describe("where", () => {
       expected: "blocked 1",
     },
   ])("[S16] $what: $expected", ({ situation, expected }) => expect(placed(situation)).toBe(expected))
+})
+
+describe("apart", () => {
+  const apart = configOf("1x3", {
+    service: [service("archive", selfLease), service("ledger", { ...selfLease, anti_affinity: ["archive"] })],
+  })
+  const archive = serviceName("archive")
+  /** Where `of` goes, while the other one is as `other` says. */
+  function placedBeside(
+    of: string,
+    other: Partial<ServiceRecord>,
+    change?: (node: NodeState) => void,
+  ): string {
+    return placed({
+      config: apart,
+      of,
+      members: [1, 2],
+      change: (node) => {
+        const services = node.ordered.services.map((record) =>
+          record.service === of ? record : { ...record, ...other },
+        )
+        node.ordered = { ...node.ordered, services }
+        change?.(node)
+      },
+    })
+  }
+
+  test.each([
+    ["ledger", {}, "assign 1"],
+    ["ledger", owned(1), "assign 2"],
+    // Whichever of the two says so.
+    ["archive", owned(1), "assign 2"],
+    // Its word that it stopped is not there yet.
+    ["ledger", owned(1, { revoked: true }), "assign 2"],
+    // Of a start that is over.
+    ["ledger", owned(1, { incarnation: incarnation(9) }), "assign 1"],
+    ["ledger", owned(3), "assign 1"],
+  ] as const)("[S18] %s while the other one is %j: %s", (of, other, expected) =>
+    expect(placedBeside(of, other)).toBe(expected),
+  )
+
+  test("[S18] not where the other one may still run, is about to be assigned, or was ordered to", () => {
+    const view = (change: (view: View) => Partial<View>) => (node: NodeState) => {
+      if (node.view !== undefined) node.view = { ...node.view, ...change(node.view) }
+    }
+    const unknown = view(({ phases }) => {
+      const of1 = new Map(phases.get(nodeId(1))).set(archive, {
+        phase: "unknown",
+        epoch: undefined,
+        reason: "",
+      })
+      return { phases: new Map(phases).set(nodeId(1), of1) }
+    })
+    expect(placedBeside("ledger", {}, unknown)).toBe("assign 2")
+    const ordered = view(() => ({ assigning: new Map([[archive, nodeId(1)]]) }))
+    expect(placedBeside("ledger", {}, ordered)).toBe("assign 2")
+    expect(placedBeside("archive", {}, ordered)).toBe("assign 1")
+  })
+
+  test("[S18] it waits rather than share, and nobody is driven away", () => {
+    const alone = (node: NodeState) => {
+      node.ordered = { ...node.ordered, standby: [nodeId(2)] }
+    }
+    expect(placedBeside("ledger", owned(1), alone)).toBe(
+      "hold no node able to run it: n1 has archive (anti-affinity), n2 is in standby, n3 is away",
+    )
+  })
+
+  test("[S18] of two that are decided in one step the second sees the first", () => {
+    const node = nodeInView(apart, [1, 2])
+    const turn = turnAt(node, 1200)
+    coordinate(turn)
+    const assigned = pendingOf(node).flatMap((each) => {
+      const { kind, service: name, node: to } = each as { kind: string; service: string; node: number }
+      return kind === "assign" ? [`${name} ${to}`] : []
+    })
+    expect(assigned).toEqual(["archive 1", "ledger 2"])
+    expect([...(node.view?.assigning ?? [])]).toEqual([
+      ["archive", 1],
+      ["ledger", 2],
+    ])
+  })
+})
+
+describe("back to an earlier node", () => {
+  const back = configOf("1x3", { service: [service("ledger", { ...selfLease, failback_after_s: 60 })] })
+  const since = (of: number, at0: number) => ({ since: new Map([[`failback:ledger:${of}`, at(at0)]]) })
+  const late = { config: back, now: 61_100, record: owned(2), view: since(1, 1100) }
+
+  test.each<{ what: string; situation: Situation; expected: string }>([
+    {
+      what: "it never moves unless asked to",
+      situation: { ...late, config: three },
+      expected: "hold assigned",
+    },
+    { what: "once that one was able for long enough", situation: late, expected: "revoke failback" },
+    { what: "not before", situation: { ...late, now: 61_099 }, expected: "hold assigned" },
+    { what: "not to a later one", situation: { ...late, record: owned(1) }, expected: "hold assigned" },
+    {
+      what: "not where it failed",
+      situation: { ...late, record: { ...owned(2), ...failures(1) } },
+      expected: "hold assigned",
+    },
+    { what: "not to standby", situation: { ...late, change: standby(1) }, expected: "hold assigned" },
+    {
+      what: "not in maintenance",
+      situation: { ...late, change: maintained },
+      expected: "hold in maintenance",
+    },
+    {
+      what: "not against an operator's choice",
+      situation: { ...late, record: { ...owned(2), preferred: nodeId(2) } },
+      expected: "hold assigned",
+    },
+    {
+      what: "not in mode manual: it would not start again",
+      situation: { ...late, record: { ...owned(2), mode: "manual" } },
+      expected: "hold assigned",
+    },
+  ])("[S19] $what: $expected", ({ situation, expected }) => expect(placed(situation)).toBe(expected))
+
+  test("[S19] a node that was unable in between begins anew", () => {
+    const node = nodeInView(back, [1, 2])
+    node.ordered = {
+      ...node.ordered,
+      services: node.ordered.services.map((record) => ({ ...record, ...owned(2) })),
+    }
+    const seen = () => [...(node.view?.since ?? [])]
+    coordinate(turnAt(node, 1200))
+    coordinate(turnAt(node, 1300))
+    expect(seen()).toEqual([["failback:ledger:1", 1200]])
+    standby(1)(node)
+    coordinate(turnAt(node, 1310))
+    expect(seen()).toEqual([])
+    node.ordered = { ...node.ordered, standby: undefined }
+    coordinate(turnAt(node, 1320))
+    expect(seen()).toEqual([["failback:ledger:1", 1320]])
+  })
 })
 
 describe("in maintenance", () => {

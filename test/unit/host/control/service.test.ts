@@ -183,7 +183,14 @@ describe("a service", () => {
     runner.stop(2)
     await outcome(2)
     expect(new Set(told().map((event) => JSON.stringify(event)))).toEqual(
-      new Set([JSON.stringify({ kind: "service-died", service: "ledger", reason: "one: not running" })]),
+      new Set([
+        JSON.stringify({
+          kind: "service-died",
+          service: "ledger",
+          resource: "one",
+          reason: "one: not running",
+        }),
+      ]),
     )
   })
 
