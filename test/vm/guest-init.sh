@@ -15,6 +15,8 @@ for word in $(cat /proc/cmdline); do
   esac
 done
 
+if [ "$VM_fault" = systemd ]; then exec /usr/lib/systemd/systemd; fi
+
 say() { echo "VM $(cut -d' ' -f1 /proc/uptime) $*"; }
 watchdog() { cat "/sys/class/watchdog/watchdog0/$1"; }
 await() { # FILE: until it is there, 60 s at most

@@ -17,6 +17,7 @@ import {
 import { homedir } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import { timeoutSeconds } from "./scenarios.ts"
+import { installSystemd, systemdPrograms, systemdServices } from "./systemd-image.ts"
 
 export interface Image {
   readonly kernel: string
@@ -38,6 +39,7 @@ export function missingTools(): readonly string[] {
     cpio: "cpio",
     busybox: "busybox-static",
     "dpkg-deb": "dpkg",
+    systemctl: "systemd",
   }
   const missing = Object.entries(needed).filter(([program]) => !onPath(program))
   return missing.map(([, name]) => name)
@@ -74,6 +76,9 @@ export function makeImage(program: string, workplace: string): Image {
     })
   }
   writeFileSync(join(folder, "app/block.cjs"), blocker)
+  for (const [to, from] of Object.entries(systemdPrograms)) installProgram(folder, to, from)
+  installProgram(folder, "app/guest-systemd.sh", join(import.meta.dirname, "guest-systemd.sh"))
+  installSystemd(folder)
   configure(join(folder, "app"), program)
   const archive = join(workplace, "initrd.cpio")
   execFileSync("sh", ["-c", `find . | cpio -o -H newc --quiet > ${archive}`], { cwd: folder })
@@ -121,6 +126,7 @@ function kernelName(): string | undefined {
 /** A program with the shared libraries that it was linked with. */
 function installProgram(folder: string, to: string, from: string): void {
   const target = join(folder, to)
+  mkdirSync(dirname(target), { recursive: true })
   copyFileSync(realpathSync(from), target)
   chmodSync(target, 0o755)
   for (const library of librariesOf(from)) {
@@ -145,7 +151,20 @@ function which(program: string): string {
   return execFileSync("sh", ["-c", `command -v ${program}`], { encoding: "utf8" }).trim()
 }
 
-/** One node, one service that nothing but the watchdog ends. */
+const watchedJob = `
+[[service]]
+name = "job"
+proof = "watchdog"
+
+[[service.resource]]
+kind = "command"
+name = "job"
+start = ["/app/job.sh", "start"]
+stop = ["/app/job.sh", "stop"]
+monitor = ["/app/job.sh", "monitor"]
+`
+
+/** One node, one service that nothing but the watchdog ends; or two that are units of systemd. */
 function configure(folder: string, program: string): void {
   const file = (name: string) => join(folder, name)
   const keys = ["--key", file("node.key"), "--ring-key", file("ring.key"), "--state-dir", file("state")]
@@ -156,9 +175,7 @@ function configure(folder: string, program: string): void {
       { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
     )
   const publicKey = publicKeyOf(() => run(file("example.toml")))
-  writeFileSync(
-    file("cluster.toml"),
-    `
+  const cluster = (node: string): string => `
 cluster = "vm"
 profile = "relaxed"
 version = 1
@@ -172,20 +189,11 @@ name = "a1"
 site = "here"
 links = ["127.0.0.1"]
 public_key = "${publicKey}"
-watchdog = { timeout_s = ${timeoutSeconds}, device = "/dev/watchdog0" }
-
-[[service]]
-name = "job"
-proof = "watchdog"
-
-[[service.resource]]
-kind = "command"
-name = "job"
-start = ["/app/job.sh", "start"]
-stop = ["/app/job.sh", "stop"]
-monitor = ["/app/job.sh", "monitor"]
-`,
-  )
+${node}
+`
+  const watchdog = `watchdog = { timeout_s = ${timeoutSeconds}, device = "/dev/watchdog0" }`
+  writeFileSync(file("cluster.toml"), `${cluster(watchdog)}${watchedJob}`)
+  writeFileSync(file("cluster-systemd.toml"), `${cluster("")}${systemdServices}`)
   run(file("cluster.toml"))
 }
 

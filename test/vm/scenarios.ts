@@ -12,6 +12,8 @@ export interface Scenario {
     | "revive"
     | "busy"
     | "suspend"
+    /** Nothing is broken: services that are units, with systemd as the first program. */
+    | "systemd"
   readonly nowayout?: boolean
   /** Instead of `timeoutSeconds`. */
   readonly timeout?: number
@@ -78,6 +80,7 @@ export const scenarios: readonly Scenario[] = [
     expected: "unharmed",
     why: "the machine is suspended for eight seconds",
   },
+  { watchdog: "i6300esb", fault: "systemd", expected: "unharmed", why: "services that are units of systemd" },
   { watchdog: "i6300esb", fault: "busy", expected: "unharmed", why: "another program has the device" },
   { watchdog: "softdog", fault: "stop", expected: "reset", between: soon, why: "the agent stands still" },
   { watchdog: "softdog", fault: "leave", expected: "unharmed", why: "the agent leaves in order" },

@@ -5,6 +5,13 @@ import { type Scenario, timeoutSeconds } from "./scenarios.ts"
 export function judge(scenario: Scenario, { kind, after, byHardware, lines }: Outcome): readonly string[] {
   const { expected, between, watchdog, fault, timeout = timeoutSeconds } = scenario
   const says = (pattern: RegExp) => lines.some((line) => pattern.test(line))
+  if (fault === "systemd") {
+    const missing = systemdSteps.filter((step) => !says(new RegExp(`VM \\S+ ${step}`)))
+    return [
+      ...(kind === expected ? [] : [`expected ${expected}, found ${kind}`]),
+      ...missing.map((step) => `did not come to: ${step}`),
+    ]
+  }
   const [least = 0, most = Number.POSITIVE_INFINITY] = between ?? []
   const driver = watchdog === "softdog" ? /Software Watchdog \(software\)/ : /i6300ESB timer \(hardware\)/
   const checks: readonly (readonly [boolean, string])[] = [
@@ -31,3 +38,21 @@ export function judge(scenario: Scenario, { kind, after, byHardware, lines }: Ou
   ]
   return checks.flatMap(([holds, complaint]) => (holds ? [] : [complaint]))
 }
+
+/** What the guest says of its units, in order (guest-systemd.sh). */
+const systemdSteps = [
+  "booted systemd",
+  "unit-active",
+  "epoch-reached-the-unit",
+  "unit-restarted-with-a-new-epoch",
+  "unit-active-again",
+  "unit-stopped",
+  "started-by-hand",
+  "hand-started-was-stopped",
+  "left-active",
+  "left-inactive",
+  "left-group .*populated 1",
+  "left-not-stopped",
+  "left-stopped",
+  "left-in-order 0",
+]
