@@ -5,7 +5,7 @@
 
 import type { ServiceName } from "../../protocol/units.ts"
 import type { NodeEffect } from "../core/effects.ts"
-import { type Host, trueTime } from "./machine.ts"
+import { byHand, type Host, trueTime } from "./machine.ts"
 import type { Oracle } from "./oracle.ts"
 import type { Surroundings } from "./surroundings.ts"
 
@@ -13,6 +13,8 @@ type ServiceEffect = NodeEffect & { readonly kind: "start-service" | "stop-servi
 
 /** What takes longer to start or to stop is reported as failed. */
 const timeLimit = 3000
+/** How often the monitor of a service looks. */
+const monitorInterval = 1000
 
 export class WorldServices {
   /** All as `node:service`: fails to start, never comes up, cannot be stopped, never ends stopping. */
@@ -77,6 +79,24 @@ export class WorldServices {
     if (this.stopFailing.has(name)) return fail("told to fail")
     host.running.delete(effect.service)
     this.#around.tell(host, { ...effect, kind: "service-stopped" })
+  }
+
+  /** It ends by itself; a monitor looks again and again. */
+  die(host: Host, service: ServiceName): void {
+    if (!host.running.delete(service)) return
+    const resource = host.config.services.find((each) => each.name === service)?.resources[0]?.name ?? ""
+    const tell = () => {
+      const expected = host.node?.activations.get(service)?.phase === "running"
+      if (!host.control || host.running.has(service) || !expected) return
+      this.#around.tell(host, { kind: "service-died", service, resource, reason: "not running" })
+      this.#around.after(host, monitorInterval, tell)
+    }
+    tell()
+  }
+
+  startByHand(host: Host, service: ServiceName): void {
+    host.running.set(service, byHand)
+    if (host.control) this.#around.tell(host, { kind: "service-found", service })
   }
 
   #writeLease(host: Host, effect: ServiceEffect & { readonly kind: "write-lease" }): void {

@@ -14,16 +14,7 @@ import { createRandom, draw, type Random } from "../core/random.ts"
 import type { NodeState } from "../core/state.ts"
 import { persist } from "./disk.ts"
 import { WorldFences } from "./fences.ts"
-import {
-  byHand,
-  createHost,
-  exposure,
-  foundServices,
-  type Host,
-  localTime,
-  trueTime,
-  wakeClock,
-} from "./machine.ts"
+import { createHost, exposure, foundServices, type Host, localTime, trueTime, wakeClock } from "./machine.ts"
 import { Network } from "./network.ts"
 import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
@@ -39,9 +30,6 @@ import { WorldWitness } from "./witness.ts"
 export type { WorldOptions } from "./options.ts"
 export { compareEpochs } from "./oracle.ts"
 export type { Answer, LogLine } from "./told.ts"
-
-/** How often the monitor of a service looks. */
-const monitorInterval = 1000
 
 export class World {
   readonly config: ClusterConfig
@@ -315,25 +303,12 @@ export class World {
 
   /** A service ends by itself; the monitor finds out. */
   die(id: number, service: string): void {
-    const host = this.host(id)
-    const name = serviceName(service)
-    if (!host.running.delete(name)) return
-    const resource = host.config.services.find((each) => each.name === name)?.resources[0]?.name ?? ""
-    // A monitor looks again and again.
-    const tell = () => {
-      if (!host.control || host.running.has(name) || host.node?.activations.get(name)?.phase !== "running")
-        return
-      this.event(host.id, { kind: "service-died", service: name, resource, reason: "not running" })
-      this.#after(host, monitorInterval, tell)
-    }
-    tell()
+    this.services.die(this.host(id), serviceName(service))
   }
 
   /** Somebody starts it there by hand; a look finds it. */
   startByHand(id: number, service: string): void {
-    const host = this.host(id)
-    host.running.set(serviceName(service), byHand)
-    if (host.control) this.event(host.id, { kind: "service-found", service: serviceName(service) })
+    this.services.startByHand(this.host(id), serviceName(service))
   }
 
   /** Both directions between two nodes, two sites, or a site and `@witness`. */
