@@ -24,7 +24,6 @@ import { sendSiteMessage, sendToOtherSites } from "./site-messages.ts"
 import { siteStanding } from "./standing.ts"
 import type { NodeState, TicketState } from "./state.ts"
 import { report, type Turn, upcoming, withEntry } from "./turn.ts"
-import { isHeldUp } from "./view.ts"
 import { waitedOut, waitedOutAt } from "./watch.ts"
 
 /** Requests that may still be answered; older ones are forgotten. */
@@ -186,7 +185,7 @@ export function answerPledge(turn: Turn, from: NodeId, request: PledgeRequest): 
   const { node, now } = turn
   const state = node.tickets.get(request.ticket)
   if (state === undefined || !hasVoice(node, now) || node.view?.coordinator !== node.self.id) return
-  if (isHeldUp(node.view)) return
+  if (node.view.underWay.has("coordinator") || node.view.underWay.has("memo")) return
   const refusal = refusalOf(turn, state, request)
   if (refusal !== undefined) {
     const answer = { granted: false, epoch: request.epoch, known: state.knownEpoch, reason: refusal }

@@ -34,6 +34,7 @@ import {
   agreed,
   ascending,
   isRoundSince,
+  type Join,
   nextRound,
   proposalOf,
   sameMembers,
@@ -156,12 +157,14 @@ export function onJoin(turn: Turn, { node: from, incarnation, counter }: Joining
   else lookSoon(turn, node.membership)
 }
 
-/** 1: all have joined, but for those of whom somebody says why not. 2: and all of them hear as many, so nothing more is to come. */
+/** 1: all have joined, but for those of whom somebody says why not. 2: and all who joined hear each other, so nothing more is to come. */
 function completeness({ expected, joins, accused }: Gather): 0 | 1 | 2 {
   const isAccused = (peer: NodeId): boolean =>
     accused.has(peer) || [...joins.values()].some(({ accuses }) => accuses.includes(peer))
   if (expected.some((peer) => !joins.has(peer) && !isAccused(peer))) return 0
-  return [...joins.values()].every(({ hears }) => hears.length > joins.size) ? 2 : 1
+  const hearsAll = ({ hears }: Join): boolean =>
+    hears.filter(({ node }) => joins.has(node)).length === joins.size
+  return [...joins.values()].every(hearsAll) ? 2 : 1
 }
 
 /** Now, or at a large site together with what else comes soon (SPEC R6); a ring that only waits to be formed does not wait for that. */
