@@ -64,7 +64,7 @@ export async function hostile(bench: Bench): Promise<void> {
     } finally {
       await ring.close()
       await sleep(500)
-      network.namespaces.remove()
+      network.remove()
     }
   }
 }

@@ -12,12 +12,15 @@ export class RingNetwork {
   readonly namespaces: Namespaces
   readonly nodes: readonly string[]
   readonly #number: number
+  /** Ctrl-C leaves nothing behind; the processes in them were ended before. */
+  readonly #atExit = (): void => this.namespaces.remove()
 
   /** `label`: at most four letters; `number`: below 255, part of all addresses. */
   constructor(label: string, number: number, count: number) {
     this.#number = number
     this.nodes = Array.from({ length: count }, (_, index) => `a${index + 1}`)
     this.namespaces = new Namespaces(label)
+    process.on("exit", this.#atExit)
     for (const [index, node] of this.nodes.entries()) {
       this.namespaces.add(node, [`${this.addressOf(index)}/24`])
       this.namespaces.run(node, "sysctl", ["-qw", "net.ipv6.conf.all.disable_ipv6=1"])
@@ -26,6 +29,12 @@ export class RingNetwork {
 
   addressOf(index: number): string {
     return `10.79.${this.#number}.${index + 1}`
+  }
+
+  /** Everything in them must have ended. */
+  remove(): void {
+    process.off("exit", this.#atExit)
+    this.namespaces.remove()
   }
 
   /** What the switch has received from each node since the beginning. */

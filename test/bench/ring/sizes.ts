@@ -46,7 +46,7 @@ async function measured(
     await system?.close()
     // What a process of another namespace leaves behind ends with it, a moment later.
     await sleep(500)
-    network.namespaces.remove()
+    network.remove()
   }
 }
 

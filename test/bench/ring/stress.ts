@@ -29,7 +29,7 @@ export async function stress(bench: Bench): Promise<void> {
       } finally {
         await ring.close()
         await sleep(500)
-        network.namespaces.remove()
+        network.remove()
       }
     }
 }
