@@ -82,25 +82,21 @@ const inMaintenance = "in maintenance"
 /** What ends an assignment in maintenance, too: its right is gone, or about to be by what was ordered before. */
 function reasonOver(
   node: NodeState,
-  { ticket, view }: Situation,
+  { service, ticket, view }: Situation,
   { owner, epoch }: Assignment,
 ): string | undefined {
   if (moveOf(node, ticket.ticket) !== undefined) return "ticket-moves"
   if (needsMandate(node, ticket.ticket) && mandateOf(epoch) !== ticket.epoch) return "mandate-changed"
+  if (outrankingSite(node, service.name, mandateOf(epoch)) !== undefined) return "active-at-another-site"
   return view.departing.includes(owner) ? "owner-departs" : undefined
 }
 
-function reasonToRevoke(
-  node: NodeState,
-  situation: Situation,
-  { owner, epoch }: Assignment,
-): string | undefined {
+function reasonToRevoke(node: NodeState, situation: Situation, { owner }: Assignment): string | undefined {
   const { service, record, view, now } = situation
   if (record.wanted === "stopped") return "stop-ordered"
   if (node.ordered.standby?.includes(owner)) return "owner-standby"
   const told = view.phases.get(owner)?.get(service.name)
   if (told?.phase === "stopped" && isUnable(told.reason)) return "owner-cannot-start"
-  if (outrankingSite(node, service.name, mandateOf(epoch)) !== undefined) return "active-at-another-site"
   const { preferred } = record
   const better = preferred !== undefined && preferred !== owner && isAble(node, situation, preferred)
   if (better) return "move-ordered"

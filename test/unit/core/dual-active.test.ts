@@ -236,6 +236,12 @@ describe("[S22] across sites", () => {
     }
   })
 
+  test("[S17] the site with the lower mandate epoch stops it in maintenance, too", () => {
+    const node = heard(3, 2)
+    node.ordered = { ...node.ordered, maintenance: true }
+    expect(placement(node)).toMatchObject({ kind: "revoke", reason: "active-at-another-site" })
+  })
+
   test("the site with the lower mandate epoch stops it, and does not start it meanwhile", () => {
     const node = heard(3, 2)
     expect(placement(node)).toEqual({ kind: "revoke", epoch: "3.0.7.3", reason: "active-at-another-site" })
