@@ -37,12 +37,25 @@ interface Cluster {
   readonly timings: Readonly<Record<string, number>>
   /** Ways that may be cut together. */
   readonly cuts: Bounds["cuts"]
+  /** What may happen to processes and ways; all but `swing` unless told. */
+  readonly kinds?: Bounds["kinds"]
+  /** Cut before exploration begins, for as long as it takes to settle. */
+  readonly begin?: readonly string[]
+  /** Less than this shows nothing. */
+  readonly least?: { readonly disturbances: number; readonly depth: number }
 }
 
 const bothWays = (a: string, ...others: readonly string[]): readonly string[] =>
   others.flatMap((b) => [`${a}>${b}`, `${b}>${a}`])
 
 const ofThree = [bothWays("1", "2", "3"), bothWays("3", "1", "2"), ["1>2"]]
+
+/** Two rings of one, and the way to the witness goes to the one or to the other. */
+const apart = bothWays("1", "2")
+const halves = [
+  [...apart, ...bothWays("1", "w")],
+  [...apart, ...bothWays("2", "w")],
+] as const
 
 export const clusters = {
   "two nodes and witness": {
@@ -57,9 +70,33 @@ export const clusters = {
     timings,
     cuts: [bothWays("1", "2"), bothWays("1", "w"), ["w>1"], bothWays("1", "2", "w")],
   },
+  "two halves and witness": {
+    layout: "1x2",
+    timings,
+    cuts: halves,
+    kinds: ["swing"],
+    begin: halves[0],
+    // There, and back: twice the voice is waited out.
+    least: { disturbances: 2, depth: 100 },
+  },
 } as const satisfies Readonly<Record<string, Cluster>>
 
 export type ClusterName = keyof typeof clusters
+
+/** What may go wrong there. */
+export function faultsOf(name: ClusterName): Pick<Bounds, "cuts" | "kinds"> {
+  const { cuts, kinds = standard.kinds }: Cluster = clusters[name]
+  return { cuts, kinds }
+}
+
+/** What was asked for, and no less than shows something there. */
+export function boundsOf(name: ClusterName, { budget, depth, ...bounds }: Asked): Asked {
+  const { least = { disturbances: 0, depth: 0 } }: Cluster = clusters[name]
+  const disturbances = Math.max(budget.disturbances, least.disturbances)
+  return { ...bounds, depth: Math.max(depth, least.depth), budget: { ...budget, disturbances } }
+}
+
+type Asked = Pick<Bounds, "depth" | "budget" | "statesMax">
 
 export const clusterNames = Object.keys(clusters) as readonly ClusterName[]
 
@@ -89,11 +126,27 @@ export function formed(name: ClusterName, rates: readonly number[]): Model {
   for (const { id } of config.nodes) next.disturb({ kind: "start", node: id })
   next.run(new Map())
   for (let count = 0; count < 400; count++) {
-    if (isFormed(next.model) && count > 60) return next.model
+    if (isFormed(next.model) && count > 60) return begun(name, next.model)
     next = new Quantum(next.model)
     next.run(new Map())
   }
   throw new Error(`${name} does not form`)
+}
+
+/** Until what was cut has had its effect: longer than any TTL'. */
+const settling = 60
+
+function begun(name: ClusterName, model: Model): Model {
+  const { begin }: Cluster = clusters[name]
+  if (begin === undefined) return model
+  let next = new Quantum(model)
+  next.disturb({ kind: "cut", ways: begin })
+  for (let count = 0; count < settling; count++) {
+    next.run(new Map())
+    next = new Quantum(next.model)
+  }
+  next.run(new Map())
+  return next.model
 }
 
 function isFormed({ machines, now, config }: Model): boolean {

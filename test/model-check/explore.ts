@@ -170,6 +170,7 @@ class Explorer {
     const all: readonly Disturbance[] = [
       ...byNode,
       ...ways.map((cut) => ({ kind: "cut" as const, ways: cut })),
+      ...ways.map((cut) => ({ kind: "swing" as const, ways: cut })),
       ...(cuts.size > 0 ? [{ kind: "heal" as const }] : []),
     ]
     return all.filter(({ kind }) => this.#bounds.kinds.includes(kind))

@@ -3,7 +3,15 @@
  * was violated; with --mutations, if every one was found.
  */
 import { parseArgs } from "node:util"
-import { type ClusterName, clusterNames, clusters, formed, rateVectors, standard } from "./clusters.ts"
+import {
+  boundsOf,
+  type ClusterName,
+  clusterNames,
+  faultsOf,
+  formed,
+  rateVectors,
+  standard,
+} from "./clusters.ts"
 import { type Bounds, type Budget, type Exploration, explore } from "./explore.ts"
 import { quantum } from "./model.ts"
 import { exploreMutation } from "./mutated.ts"
@@ -14,7 +22,8 @@ const usage = `Usage: npm run model-check -- [options]
 Explores every way in which at most so many things go wrong within so many quanta of ${quantum} ms, beginning with a cluster that is
 formed and runs its service. Things that go wrong: a datagram of ring or site, a post, a reply is lost, late by
 ${standard.delays.join(" or ")} quanta, or its receiver dies before it; a write is late or lost with its process; a process dies, starts again, or is
-stopped for ${standard.stands.join(" or ")} quanta; a way is cut, in one or both directions, or all are healed.
+stopped for ${standard.stands.join(" or ")} quanta; a way is cut, in one or both directions, or all are healed; of two halves the one loses
+the witness and the other gets it (twice at least, 100 quanta deep).
 
   --cluster NAME        ${clusterNames.join(" | ")} (default: all)
   --packets N           of the first kind, on one path (default 1)
@@ -68,10 +77,11 @@ function tryClusters(
   for (const name of names) {
     for (const rates of rateVectors(name).slice(0, clocks)) {
       const from = performance.now()
-      const found = explore(formed(name, rates), { ...standard, ...bounds, cuts: clusters[name].cuts })
+      const asked = boundsOf(name, bounds)
+      const found = explore(formed(name, rates), { ...standard, ...asked, ...faultsOf(name) })
       const seconds = (performance.now() - from) / 1000
       console.log(
-        `${name}, clocks ${rates.join(" ")}, ${budgetText(bounds.budget)}: ${resultText(found)}, ${seconds.toFixed(1)} s`,
+        `${name}, clocks ${rates.join(" ")}, ${budgetText(asked.budget)}: ${resultText(found)}, ${seconds.toFixed(1)} s`,
       )
       for (const line of found.violation?.path ?? []) console.log(`    ${line}`)
       states += found.states

@@ -86,7 +86,8 @@ export type Disturbance =
   | { readonly kind: "crash" | "start"; readonly node: NodeId }
   /** SIGSTOP for so long: what comes meanwhile is handled afterwards. */
   | { readonly kind: "stand"; readonly node: NodeId; readonly quanta: number }
-  | { readonly kind: "cut"; readonly ways: readonly string[] }
+  /** `swing`: these instead of all that are cut now. */
+  | { readonly kind: "cut" | "swing"; readonly ways: readonly string[] }
   | { readonly kind: "heal" }
 
 /** A point at which something may go wrong. */
@@ -192,6 +193,9 @@ export class Quantum {
         return this.#change(disturbance.node, { standsUntil: this.#now + disturbance.quanta * quantum })
       case "cut":
         this.#cuts = new Set([...this.#cuts, ...disturbance.ways])
+        return
+      case "swing":
+        this.#cuts = new Set(disturbance.ways)
         return
       case "heal":
         this.#cuts = new Set()

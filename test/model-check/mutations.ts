@@ -11,6 +11,8 @@ export interface Mutation {
   readonly rule: string
   readonly cluster: ClusterName
   readonly budget: Budget
+  /** Quanta; 60 unless told. */
+  readonly depth?: number
   /** Only these go wrong; otherwise all that can. */
   readonly only?: Partial<Pick<Bounds, "kinds" | "stands" | "cuts">>
   readonly patches: readonly Patch[]
@@ -215,5 +217,12 @@ export const mutations: readonly Mutation[] = [
     budget: { packets: 0, disturbances: 2 },
     only: { kinds: ["cut"] },
     patches: takenOut.mandateEpochNotAbove,
+  },
+  {
+    rule: "[VL8] a view that lost the voice and gets it back counts proofs from the new grant",
+    cluster: "two halves and witness",
+    budget: { packets: 0, disturbances: 2 },
+    depth: 70,
+    patches: takenOut.voiceBackUnnoticed,
   },
 ]

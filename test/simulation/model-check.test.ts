@@ -3,7 +3,14 @@
  * violated; with one rule of the protocol switched off something is. `npm run model-check` goes further.
  */
 import { describe, expect, test } from "vitest"
-import { type ClusterName, clusters, formed, rateVectors, standard } from "../model-check/clusters.ts"
+import {
+  type ClusterName,
+  clusters,
+  faultsOf,
+  formed,
+  rateVectors,
+  standard,
+} from "../model-check/clusters.ts"
 import { type Budget, explore } from "../model-check/explore.ts"
 import { exploreMutation } from "../model-check/mutated.ts"
 import { mutations } from "../model-check/mutations.ts"
@@ -16,6 +23,7 @@ const depths: Readonly<Record<ClusterName, number>> = {
   "three nodes": 40,
   "three nodes, long lease": 60,
   "two sites of one and witness": 60,
+  "two halves and witness": 70,
 }
 
 describe("[I1] [I2] [I3] [I4] [L4] nothing is violated", () => {
@@ -26,10 +34,11 @@ describe("[I1] [I2] [I3] [I4] [L4] nothing is violated", () => {
     ["three nodes", onePacket, 0],
     ["two sites of one and witness", oneDisturbance, 5],
     ["two sites of one and witness", onePacket, 0],
+    ["two halves and witness", { packets: 0, disturbances: 2 }, 10],
   ])("%s, %j: whole takeovers included", { timeout: 120_000 }, (name, budget, takeoversMin) => {
     const [rates = []] = rateVectors(name)
     const depth = depths[name]
-    const found = explore(formed(name, rates), { ...standard, depth, budget, cuts: clusters[name].cuts })
+    const found = explore(formed(name, rates), { ...standard, ...faultsOf(name), depth, budget })
     console.log(
       `${name}: ${found.states} states, ${found.transitions} transitions, ${found.takeovers} takeovers`,
     )

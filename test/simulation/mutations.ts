@@ -317,13 +317,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "voice-back-unnoticed",
     rule: "[VL8] a view that lost the voice and gets it back counts proofs from the new grant",
-    patches: [
-      patch(
-        "node-agent/core/witness.ts",
-        "const isBack = !first && answer.epoch !== view.voice.epoch",
-        "const isBack = !first && answer.epoch < 0",
-      ),
-    ],
+    patches: takenOut.voiceBackUnnoticed,
     shown: schedule("voice-back"),
   },
   {

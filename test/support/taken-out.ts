@@ -7,6 +7,13 @@ import type { Patch } from "../../node-agent/build.ts"
 export const patch = (file: string, find: string, replace: string): Patch => ({ file, find, replace })
 
 export const takenOut = {
+  voiceBackUnnoticed: [
+    patch(
+      "node-agent/core/witness.ts",
+      "const isBack = !first && answer.epoch !== view.voice.epoch",
+      "const isBack = !first && answer.epoch < 0",
+    ),
+  ],
   leaseFromReceipt: [
     patch(
       "node-agent/core/ring.ts",
