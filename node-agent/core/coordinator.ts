@@ -100,22 +100,35 @@ function mayHaveForgotten(turn: Turn): boolean {
   return node.config.witness !== undefined && amnesiac && !told
 }
 
-/** An operator sent the ticket elsewhere: once nothing of it runs here, the mandate is released. */
+/**
+ * An operator sent the ticket elsewhere: once nothing of it runs here, the mandate is released. One that was lost meanwhile is
+ * released as well, for the order ends with it; an owner that is away has outlived its rights by now.
+ */
 function giveMandatesUp(turn: Turn): void {
   const { node, now } = turn
   for (const state of node.tickets.values()) {
     const next = moveOf(node, state.ticket)
-    if (next === undefined || !hasMandate(node, state, now)) continue
+    if (next === undefined || !needsMandate(node, state.ticket)) continue
     const services = node.config.services.filter((service) => service.ticket === state.ticket)
-    const names = services.map((service) => service.name)
-    const running = node.ordered.services.some(
-      (record) => names.includes(record.service) && record.assignment !== undefined,
+    const isHeld = hasMandate(node, state, now)
+    const running = services.some((service) =>
+      isHeld ? isAssigned(node, service) : isActingHere(node, service),
     )
-    const starting = names.some((name) => node.view?.underWay.has(`assign:${name}`))
+    const starting = services.some(({ name }) => node.view?.underWay.has(`assign:${name}`))
     const stopped = services.every((service) => isSettled(node, service, now))
-    if (!running && !starting && beginAct(node, `release:${state.ticket}`))
+    if (!running && !starting && beginAct(node, `release:${state.ticket}:${state.epoch}`))
       releaseMandate(turn, state, { next, stopped })
   }
+}
+
+function isAssigned(node: NodeState, { name }: ServiceConfig): boolean {
+  return node.ordered.services.some((record) => record.service === name && record.assignment !== undefined)
+}
+
+/** On a member that has not told that it stopped it. */
+function isActingHere({ view }: NodeState, { name, nodes }: ServiceConfig): boolean {
+  const members = view?.members.filter((member) => nodes.includes(member)) ?? []
+  return members.some((member) => view?.phases.get(member)?.get(name)?.phase !== "stopped")
 }
 
 /** A service without proof is loud, once for each view, unless a fence device is about to give the proof. */

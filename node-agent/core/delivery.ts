@@ -88,6 +88,7 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
     case "setting":
       return afterCommandDelivered(turn, message.origin, value)
     case "voice":
+      endAct(turn.node, "voice")
       return reorderCommands(turn)
     case "recorded":
       return value.node === turn.node.self.id ? acknowledge(turn, value.number) : undefined

@@ -24,6 +24,7 @@ import { sendSiteMessage, sendToOtherSites } from "./site-messages.ts"
 import { siteStanding } from "./standing.ts"
 import type { NodeState, TicketState } from "./state.ts"
 import { report, type Turn, upcoming, withEntry } from "./turn.ts"
+import { isHeldUp } from "./view.ts"
 import { waitedOut, waitedOutAt } from "./watch.ts"
 
 /** Requests that may still be answered; older ones are forgotten. */
@@ -185,7 +186,7 @@ export function answerPledge(turn: Turn, from: NodeId, request: PledgeRequest): 
   const { node, now } = turn
   const state = node.tickets.get(request.ticket)
   if (state === undefined || !hasVoice(node, now) || node.view?.coordinator !== node.self.id) return
-  if (node.view.underWay.has("coordinator") || node.view.underWay.has("memo")) return
+  if (isHeldUp(node.view)) return
   const refusal = refusalOf(turn, state, request)
   if (refusal !== undefined) {
     const answer = { granted: false, epoch: request.epoch, known: state.knownEpoch, reason: refusal }

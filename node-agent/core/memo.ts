@@ -141,7 +141,10 @@ export function adoptMemo(turn: Turn, told: string): void {
   // A plan that our own later state tells the outcome of; one that was made under a later voice is none of ours.
   const isPast = order < 0 && memo.state.voiceEpoch <= node.ordered.changed.voice
   const voiceEpoch = epoch(Math.max(memo.state.voiceEpoch, node.ordered.voiceEpoch))
-  if (newer) node.ordered = { ...memo.state, voiceEpoch, number: node.ordered.number }
+  if (newer) {
+    node.ordered = { ...memo.state, voiceEpoch, number: node.ordered.number }
+    forgetRecords(node)
+  }
   node.ordered = {
     ...node.ordered,
     services: node.ordered.services.map((record) => (isPast ? record : withPlan(record, memo.plans))),
@@ -149,6 +152,13 @@ export function adoptMemo(turn: Turn, told: string): void {
   // Others spoke since, or may have acted on a plan: what was vouched for before says nothing of what they started.
   if (order > 0 || memo.plans.length > 0) forgetConfirmations(node)
   reconcileActivations(turn)
+}
+
+/** Commands that were ordered before: they are not in this state, and are ordered again once the view has the voice. */
+function forgetRecords(node: NodeState): void {
+  updateView(node, ({ memo }) => ({
+    memo: { ...memo, acts: memo.acts.filter(({ kind }) => kind !== "recorded") },
+  }))
 }
 
 /** Outcomes of fence devices that were asked before are confirmations, too: they belong to no view any more. */

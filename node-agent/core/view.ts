@@ -11,9 +11,15 @@ export function updateView(node: NodeState, change: (view: View) => Partial<View
 export function isDriving({ view, self, membership, leaving }: NodeState): boolean {
   if (view?.coordinator !== self.id || membership.kind !== "operational" || leaving === "departed")
     return false
-  // A memo that this view did not write is on its way to all members: nothing is decided before they have it. Once the
-  // role was given away only what was ordered before may still come of it.
-  return !view.underWay.has("memo") && !view.underWay.has("coordinator")
+  return !isHeldUp(view)
+}
+
+/**
+ * A memo that this view did not write is on its way to all members, or the word that it has the voice: nothing is decided before
+ * they have both. Once the role was given away only what was ordered before may still come of it.
+ */
+export function isHeldUp({ underWay }: View): boolean {
+  return ["memo", "voice", "coordinator"].some((act) => underWay.has(act))
 }
 
 /** The witness granted this view its voice lease: what it orders from here on counts (SPEC R14). */

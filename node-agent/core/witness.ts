@@ -283,11 +283,12 @@ function onVoice(
     },
   }))
   storeVoiceEpoch(turn, answer.epoch)
-  // Numbers of what is decided from here on lie above all that those others decided (SPEC R14).
-  if (first || isBack) order(turn, { kind: "voice", epoch: answer.epoch })
+  // What those others decided comes first: what is ordered after the voice has higher numbers, and would outdo it (SPEC R14).
   noteStoredMemo(turn, answer.memo)
-  if (first || isBack)
-    log(turn, "info", "voice-granted", { epoch: answer.epoch, until: Math.round(elapsed(now, until)) })
+  if (!first && !isBack) return
+  beginAct(node, "voice")
+  order(turn, { kind: "voice", epoch: answer.epoch })
+  log(turn, "info", "voice-granted", { epoch: answer.epoch, until: Math.round(elapsed(now, until)) })
 }
 
 function onMandate(turn: Turn, name: string, at: number, until: Instant): void {

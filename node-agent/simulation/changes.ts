@@ -142,7 +142,7 @@ function scaled({ timings }: ClusterConfig, lease: number, ttl: number): Tables 
 }
 
 /**
- * Sites without a witness change one after another: nobody orders what two of them change at the same time (SPEC G6), so an
+ * Sites without a witness change one after another: nobody orders what two of them change at the same time (SPEC LC6), so an
  * operator looks first whether all nodes are there and agree.
  */
 function isAdvisable({ config, hosts }: World): boolean {

@@ -1,4 +1,4 @@
-/** A world's configurations as documents (SPEC G1): the tables that a file holds, printable. The core is handed a reader. */
+/** A world's configurations as documents (SPEC LC1): the tables that a file holds, printable. The core is handed a reader. */
 import { createHash } from "node:crypto"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { parseConfig } from "../../protocol/config.ts"

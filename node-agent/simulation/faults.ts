@@ -126,7 +126,7 @@ export class Faults {
     }
   }
 
-  /** A machine that is set up for a change gets the file once the change is active (SPEC G7). */
+  /** A machine that is set up for a change gets the file once the change is active (SPEC LC7). */
   #start(id: number): void {
     const host = this.#world.host(id)
     if (host.life === 0) host.config = this.#world.newest
@@ -434,7 +434,7 @@ export class Faults {
     if (!remembered || this.#forgot || this.#snapshot !== undefined) return
     this.#forgot = true
     this.#world.loseDisk(id)
-    // Who lost the record is given the newest file (SPEC G7).
+    // Who lost the record is given the newest file (SPEC LC7).
     this.#world.host(id).config = config
     this.#world.start(id)
   }

@@ -50,7 +50,7 @@ export interface RunResult {
 export function runSeed(options: RunOptions): RunResult {
   const { seed, duration, rateFactor = 1, trace } = options
   const random = createRandom(Math.imul(seed, 0x9e3779b1) ^ 0x51ed270b)
-  const { config, tables } = drawTopology(random)
+  const { config, tables } = drawTopology(random, seed % 4 === 3 ? 3 : 0)
   const world = drawWorld(config, seed, random, rateFactor, trace)
   const changes = new Changes(createRandom(Math.imul(seed, 0x85ebca6b) ^ 0x27d4eb2f), tables)
   const faults = new Faults(world, random, options.table ?? allFaults, changes)

@@ -8,9 +8,13 @@ import { readTables, type Tables } from "./documents.ts"
 
 const attemptsMax = 100
 
-export function drawTopology(random: Random): { readonly config: ClusterConfig; readonly tables: Tables } {
+/** `more`: services beside the usual ones, so that a memo takes several messages. */
+export function drawTopology(
+  random: Random,
+  more = 0,
+): { readonly config: ClusterConfig; readonly tables: Tables } {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
-    const tables = drawTables(random)
+    const tables = drawTables(random, more)
     const config = readTables(tables)
     if (config !== undefined) return { config, tables }
   }
@@ -33,9 +37,10 @@ export function describeTopology(config: ClusterConfig): string {
   return `${sites.join(" + ")} nodes, ${witness}, ${config.profile}, ${links} links, ${services.join(", ")}`
 }
 
+const furtherNames = ["orders", "reports", "metering"]
 const siteNames = ["north", "south", "west"]
 
-function drawTables(random: Random): Tables {
+function drawTables(random: Random, more: number): Tables {
   const pick = <T>(from: readonly [T, ...T[]]): T => from[Math.floor(draw(random) * from.length)] ?? from[0]
   const sites = siteNames.slice(0, pick([1, 1, 1, 2, 2, 2, 2, 3]))
   const witness = draw(random) < 0.75
@@ -77,6 +82,9 @@ function drawTables(random: Random): Tables {
     service: [
       serviceTable("ledger", { ...proof, ...(two ? { ticket: "a" } : {}) }),
       ...(two ? [serviceTable("billing", { ...proof, ticket: "b" })] : []),
+      ...furtherNames
+        .slice(0, more)
+        .map((name) => serviceTable(name, { ...proof, ...(two ? { ticket: "a" } : {}) })),
     ],
   }
 }
