@@ -335,6 +335,6 @@ export const mutations: readonly Mutation[] = [
         "",
       ),
     ],
-    shown: { by: "drawn", seed: 2795262636 },
+    shown: schedule("witness-set-back"),
   },
 ]

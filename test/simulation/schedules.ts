@@ -5,6 +5,7 @@
 import { proposalOf } from "../../node-agent/core/gather.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
+import { serviceName } from "../../protocol/units.ts"
 import { type Plain, service } from "../support/config-builder.ts"
 import type { LayoutName } from "../support/layouts.ts"
 
@@ -294,6 +295,22 @@ const slow = { proof: "self-lease", self_lease_margin_ms: 30_000 }
 /** A pledge outlives the voice of the view that gave it. */
 const longMandate = { timings: { voice_ttl_ms: 7000, mandate_ttl_ms: 20_000 } }
 
+/** A witness set back to before its first grant, while both halves live on what it said since. */
+function witnessSetBack(config: ClusterConfig): string | undefined {
+  const world = formed(config)
+  // Nothing is planned, so the first grant is not renewed at once: both halves see the same tag.
+  world.command(1, { kind: "service-stop", service: serviceName(ledger) })
+  world.run(1000)
+  const { state } = world.witness
+  world.cut(1, 2)
+  world.run(1000)
+  world.witness.rollBack(state)
+  // The holder would be the first to ask, and be told what it has.
+  world.cut(1, "@witness")
+  world.run(5000)
+  return world.violations[0]
+}
+
 export const schedules = {
   "deaf-holder": { layout: "1x2", play: deafHolder },
   "delayed-claim": { layout: "1x4", play: delayedClaim },
@@ -311,6 +328,7 @@ export const schedules = {
   "amnesiac-voter": { layout: "3x1", play: amnesiacVoter },
   "late-member": { layout: "2x2", play: lateMember },
   "one-way-link": { layout: "1x3", play: oneWayLink },
+  "witness-set-back": { layout: "1x2", play: witnessSetBack },
   "voice-back": { layout: "1x2", config: { service: [service(ledger, slow)] }, play: voiceBack },
   "site-killed": {
     layout: "2x2",
