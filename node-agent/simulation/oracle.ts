@@ -281,10 +281,12 @@ export class Oracle {
       this.#violated(now, "R9", `ring ${seen.ring} has members ${known} and ${members}`)
   }
 
-  #checkOrdered(host: Host, { view, ordered }: NodeState, seen: Seen, now: number): void {
+  #checkOrdered(host: Host, { view, ring, ordered }: NodeState, seen: Seen, now: number): void {
     if (view === undefined || ordered === seen.ordered) return
     seen.ordered = ordered
-    const key = `${ringKey(view.ring)}|${ordered.number.ring}.${ordered.number.seq}`
+    // A memo comes under the number of what was decided before it.
+    const delivered = ring === undefined ? "left" : ring.delivered
+    const key = `${ringKey(view.ring)}|${ordered.number.ring}.${ordered.number.seq}|${delivered}`
     const text = JSON.stringify(ordered)
     const known = this.#states.get(key)
     if (known === undefined) this.#states.set(key, { text, node: host.id })
