@@ -3,10 +3,11 @@
  * memory of the members and, where the view needed the witness, in the memo. So a command is *held* while those who have had it
  * without a break since the acknowledgement reach the majority, or do so together with the witness and its memo: whatever view
  * speaks then has one of them in it, or reads the memo. While it is held nobody who has it loses it, and no coordinator that
- * decides is without it. What is not held any more is not looked at again.
+ * decides is without it: but one whose view decided before the acknowledgement already lives out its rights, and nothing that it
+ * orders is delivered any more. What is not held any more is not looked at again.
  */
 import { voiceLease } from "../../protocol/lease.ts"
-import { type SiteId, siteId } from "../../protocol/units.ts"
+import { ringKey, type SiteId, siteId } from "../../protocol/units.ts"
 import { siteLayout } from "../../protocol/votes.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import { hasVoice } from "../core/rights.ts"
@@ -36,6 +37,8 @@ export class AcknowledgedCommands {
   readonly #held = new Map<number, Acknowledged>()
   /** What each node's operator waits for, and what it had ordered, as of its last step. */
   readonly #before = new Map<Host, { readonly requests: Requests; readonly ordered: OrderedState }>()
+  /** As what each node may decide, and since when. */
+  readonly #deciding = new Map<Host, { readonly as: string; readonly since: number }>()
   #memo = { text: "", commands: [] as readonly Entry[] }
 
   constructor(
@@ -65,6 +68,7 @@ export class AcknowledgedCommands {
   /** The process of a node ended: what only it had is gone. */
   ended(host: Host): void {
     this.#before.delete(host)
+    this.#deciding.delete(host)
     this.#lookAgain(host.site)
   }
 
@@ -80,6 +84,8 @@ export class AcknowledgedCommands {
   }
 
   stepped(host: Host, node: NodeState, now: number): void {
+    const decides = isDriving(node) && hasVoice(node, node.steppedAt)
+    const since = this.#decidesSince(host, node, decides, now)
     const before = this.#before.get(host)
     const { requests } = node.operator
     if (before?.requests === requests && before.ordered === node.ordered) return
@@ -88,13 +94,22 @@ export class AcknowledgedCommands {
       const { entry, site } = acknowledged
       if (site !== host.site || has(node.ordered.commands, entry)) continue
       const lost = before !== undefined && has(before.ordered.commands, entry)
-      const decides = isDriving(node) && hasVoice(node, node.steppedAt)
-      if (lost || decides)
+      if (lost || (decides && since > acknowledged.at))
         this.#violated(
           now,
           `node ${host.id} ${lost ? "lost" : "decides without"} command ${entry.node}.${entry.incarnation}.${entry.number}, acknowledged at ${acknowledged.at.toFixed(2)}`,
         )
     }
+  }
+
+  /** A view that lost the voice and got it back decides anew. */
+  #decidesSince(host: Host, { view }: NodeState, decides: boolean, now: number): number {
+    if (!decides || view === undefined) return now
+    const as = `${ringKey(view.ring)} ${view.voice.epoch}`
+    const known = this.#deciding.get(host)
+    if (known?.as === as) return known.since
+    this.#deciding.set(host, { as, since: now })
+    return now
   }
 
   #isHeld(acknowledged: Acknowledged): boolean {
