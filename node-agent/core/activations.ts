@@ -249,7 +249,10 @@ export function onServiceStopped(turn: Turn, service: ServiceName, operation: nu
   const { node } = turn
   const activation = node.activations.get(service)
   if (activation?.operation !== operation || activation.phase !== "stopping") return
-  const { epoch } = activation
+  const { epoch, deadline } = activation
+  // Found stopped by a new control process: what its predecessor was starting must not come up under this right.
+  if (epoch !== undefined && deadline !== undefined)
+    turn.effects.push({ kind: "write-lease", service, epoch, deadline: undefined })
   updateActivation(node, service, {
     phase: "stopped",
     operation: undefined,

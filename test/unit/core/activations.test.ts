@@ -244,6 +244,16 @@ describe("the process that runs services", () => {
     expect(told(node).some(({ phase }) => phase === "stopped")).toBe(false)
   })
 
+  test("[S12] [H2] one that was being started and is found stopped: told as released, with its lease file closed", () => {
+    const node = assigned()
+    tick(node, 1020)
+    expect(activation(node)?.phase).toBe("starting")
+    tell(node, 1100, { kind: "control-lost" })
+    const effects = tell(node, 1200, { kind: "control-connected", found: [found("stopped")] })
+    expect(kinds(effects)).toEqual(["lease none"])
+    expect(told(node).at(-1)).toMatchObject({ phase: "stopped", epoch: E })
+  })
+
   test("[S12] a service found gone that should run is told as failed", () => {
     const node = running()
     tell(node, 1100, { kind: "control-lost" })
