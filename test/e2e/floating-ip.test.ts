@@ -77,7 +77,7 @@ async function undisturbed({ stage }: Scene, owner: string, from: number): Promi
     await waitFor({ what, limit: patience }, () => stage.answers.heard(family, until).length > 0 || undefined)
     const heard = stage.answers.heard(family, from)
     expect(new Set(heard.map(({ node }) => node))).toEqual(new Set([owner]))
-    expect(stage.answers.outage(family, from), "without an answer").toBeLessThan(2_000)
+    expect(stage.answers.outage(family, from), "without an answer").toBeLessThan(500)
   }
 }
 

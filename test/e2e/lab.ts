@@ -256,7 +256,7 @@ export class Lab {
   /** Who writes now. */
   owner(): Write {
     const last = this.ledger.last()
-    if (last === undefined || now() - last.at > 3_000) throw new Error("nobody writes")
+    if (last === undefined || now() - last.at > 1_000) throw new Error("nobody writes")
     return last
   }
 
@@ -326,5 +326,6 @@ export class Lab {
     expect(since.map(({ node, epoch }) => `${node} at ${epoch}`)).toEqual([
       `${before.node} at ${before.epoch}`,
     ])
+    expect(now() - (this.ledger.last()?.at ?? 0), "since the last write").toBeLessThan(1_000)
   }
 }

@@ -64,7 +64,7 @@ describe("two links", () => {
       )
       expect(await ringsOf()).toEqual(rings)
       await lab.undisturbed(before, 100)
-      expect(lab.ledger.longestGap(before.at, now()), "milliseconds between two writes").toBeLessThan(3_000)
+      expect(lab.ledger.longestGap(before.at, now()), "milliseconds between two writes").toBeLessThan(1_000)
     },
   )
 

@@ -142,6 +142,10 @@ describe("writing", () => {
     expect(node.ring?.pending.length).toBeGreaterThan(0)
   })
 
+  test("[VL4] the memo of a site with one service takes a small part of what one may have", () => {
+    expect(memoText(changed(1, 1, 1, "running"), [plan]).length).toBeLessThan(1024)
+  })
+
   test("[VL4] the memo of a site with as many services as may be, each with an owner, failures and a plan, fits", () => {
     const node = changed(1, 1, 1, "running")
     const [record] = node.ordered.services

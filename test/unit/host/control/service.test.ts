@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { monotonicNow } from "../../../../node-agent/host/clock.ts"
 import { readActivation, writeActivation } from "../../../../node-agent/host/control/activation-file.ts"
 import { LeaseFiles, readLease } from "../../../../node-agent/host/lease-file.ts"
 import { millis } from "../../../../protocol/units.ts"
@@ -151,6 +152,7 @@ describe("a service", () => {
     const { runner, outcome, notes } = serviceOf((directory) => [
       shellResource("one", { start: "sleep 77.7", stop: noting(directory, "stop one") }),
     ])
+    const began = monotonicNow()
     runner.start(1, "1", inMilliseconds(60_000))
     runner.start(2, "2", inMilliseconds(60_000))
     await eventually(() => readActivation(runner.directory, ledger))
@@ -162,6 +164,7 @@ describe("a service", () => {
     expect(await outcome(2)).toMatchObject({ kind: "service-start-failed", reason: "overtaken by a stop" })
     expect(await outcome(3)).toMatchObject({ kind: "service-stopped" })
     expect(notes()).toEqual(["stop one", "stop one"])
+    expect(monotonicNow() - began).toBeLessThan(4_000)
   })
 
   it("[S17] is said to have died each time a monitor does not find it, until it is stopped", async () => {
