@@ -39,8 +39,8 @@ export class WorldWitness {
   twin: { readonly state: ArbiterState; readonly share: number } | undefined
   /** Grants and renewals, all told. */
   granted = 0
-  /** The highest tags ever told under each object's incarnation, by incarnation and lease. */
-  readonly #told = new Map<string, LeaseTag>()
+  /** The highest tags ever told by this object, or by those that it took the place of. */
+  readonly #told = new Map<LeaseName, LeaseTag>()
   #waiting: Waiting[] = []
   #objects = 0
   /** All that were ever registered, by version. */
@@ -108,8 +108,8 @@ export class WorldWitness {
   }
 
   /**
-   * Nobody can tell that the object was set back, if the claimant never heard of what it forgot: that is beyond what SPEC W6
-   * promises, so such a claim is lost on its way.
+   * Nobody can tell that the object was set back or made anew, if the claimant never heard of what it forgot: that is beyond what
+   * SPEC W6 promises, so such a claim is lost on its way.
    */
   #isBeyondDetection({ highest, claims, configuration }: Summary): boolean {
     // Registered, and forgotten since: who never heard of that configuration speaks by an older one.
@@ -120,7 +120,7 @@ export class WorldWitness {
   }
 
   #hasForgotten(name: LeaseName): boolean {
-    const told = this.#told.get(`${this.state.witness} ${name}`)
+    const told = this.#told.get(name)
     return told !== undefined && isSetBack(this.state, { name, ...told })
   }
 
@@ -158,7 +158,7 @@ export class WorldWitness {
     )
     this.state = state
     for (const lease of leaseSummaries(state)) {
-      if (!this.#hasForgotten(lease.name)) this.#told.set(`${state.witness} ${lease.name}`, lease)
+      if (!this.#hasForgotten(lease.name)) this.#told.set(lease.name, lease)
     }
     for (const [index, { summary, answer }] of waiting.entries()) {
       const mine = answers[index] ?? []
