@@ -60,7 +60,10 @@ export const harshFaults = [
 ] as const
 
 /** Those, and the configuration changes, and parts of the cluster take the witness from each other. */
-export const allFaults = [...harshFaults, [6, "configure"], [3, "witness-flap"]] as const
+export const changingFaults = [...harshFaults, [6, "configure"], [3, "witness-flap"]] as const
+
+/** Those, and nodes lose their gates. */
+export const allFaults = [...changingFaults, [2, "gate"]] as const
 
 const settings = ["node-standby", "node-online", "maintenance-on", "maintenance-off"] as const
 
@@ -122,6 +125,7 @@ export class Faults {
       world.resume(id)
       world.thaw(id)
       if (!host.control) world.connectControl(id)
+      world.setGate(id, "ready")
       if (host.node === undefined) this.#start(id)
     }
   }
@@ -198,6 +202,9 @@ export class Faults {
       case "control":
         if (world.host(anyone).control) world.loseControl(anyone)
         else world.connectControl(anyone)
+        break
+      case "gate":
+        world.setGate(anyone, world.host(anyone).gate === "ready" ? "missing" : "ready")
         break
       case "configure":
         this.#changes?.offer(world)

@@ -56,6 +56,8 @@ export interface Host {
   wakes: number
   frozen: boolean
   readonly held: (() => void)[]
+  /** Whether it has one for floating addresses: nftables, and a way to call the kernel. */
+  gate: "ready" | "missing"
   /** The process that starts and stops services is there. */
   control: boolean
   /** Raised when it goes away: operations under way are lost with it. */
@@ -90,6 +92,7 @@ export function createHost(config: ClusterConfig, id: NodeId, rateError: number,
     wakes: 0,
     frozen: false,
     held: [],
+    gate: "ready",
     control: true,
     controlLife: 0,
     running: new Map(),

@@ -31,7 +31,7 @@ export function startProcess(
       readConfiguration,
       sessionNonce: Uint8Array.from({ length: 16 }, () => Math.floor(draw(random) * 256)),
       seed: Math.floor(draw(random) * 2 ** 32),
-      gate: "ready",
+      gate: host.gate,
       wall: wallTime(wallStart + now + host.wallOffset),
     },
     localTime(host, now),

@@ -166,7 +166,7 @@ function recover(world: World, faults: Faults, bound: number): Pick<RunResult, "
   // A witness that was set back is believed again by an operator who knows that every lease has run out.
   world.run(Math.max(voiceTtl, mandateTtl) * (1 + 3 * rho))
   const wanted = world.config.services
-    .filter(({ proof }) => proof.kind === "self-lease")
+    .filter(({ proof }) => proof.kind !== "operator")
     .map(({ name }) => name)
   const missing = () => wanted.filter((name) => world.active(name).length !== 1)
   while (missing().length > 0 && world.now - from < bound && world.violations.length === 0) {

@@ -38,6 +38,7 @@ export function describeTopology(config: ClusterConfig): string {
 }
 
 const furtherNames = ["orders", "reports", "metering"]
+const serviceNames = ["ledger", "billing", ...furtherNames]
 const siteNames = ["north", "south", "west"]
 
 function drawTables(random: Random, more: number): Tables {
@@ -67,10 +68,7 @@ function drawTables(random: Random, more: number): Tables {
         { name: "b", sites: sites.toReversed() },
       ]
     : []
-  const proof =
-    draw(random) < 0.1
-      ? { proof: "operator" }
-      : { proof: "self-lease", self_lease_margin_ms: pick([20, 20, 500]) }
+  const proof = drawProof(random, pick)
   return {
     cluster: "simulated",
     version: 1,
@@ -89,6 +87,13 @@ function drawTables(random: Random, more: number): Tables {
   }
 }
 
+function drawProof(random: Random, pick: <T>(from: readonly [T, ...T[]]) => T): Tables {
+  const drawn = draw(random)
+  if (drawn < 0.1) return { proof: "operator" }
+  const margin = pick([20, 20, 500])
+  return drawn < 0.8 ? { proof: "self-lease", self_lease_margin_ms: margin } : { proof: "gate" }
+}
+
 export function nodeTable(id: number, site: string, links: number, wide: boolean) {
   return {
     id,
@@ -100,16 +105,19 @@ export function nodeTable(id: number, site: string, links: number, wide: boolean
   }
 }
 
+/** What a gate is the proof of has an address of its own. */
 function serviceTable(name: string, more: Tables): Tables {
   const command = (verb: string) => ["/usr/bin/ledgerctl", verb]
-  const resource = {
+  const program = {
     kind: "command",
     name,
     start: command("start"),
     stop: command("stop"),
     monitor: command("monitor"),
   }
-  return { name, resource: [resource], ...more }
+  const host = 1 + serviceNames.indexOf(name)
+  const address = { kind: "ip", name: "address", address: `203.0.113.${host}/24`, device: "eth0" }
+  return { name, resource: more.proof === "gate" ? [program, address] : [program], ...more }
 }
 
 /** A valid public key, another one for each number. */

@@ -301,6 +301,13 @@ export class World {
     this.event(host.id, { kind: "control-connected", found: foundServices(host) })
   }
 
+  setGate(id: number, gate: Host["gate"]): void {
+    const host = this.host(id)
+    if (host.gate === gate) return
+    host.gate = gate
+    this.event(host.id, { kind: "gate-changed", missing: gate === "ready" ? undefined : "told to be lost" })
+  }
+
   /** A service ends by itself; the monitor finds out. */
   die(id: number, service: string): void {
     this.services.die(this.host(id), serviceName(service))
