@@ -1,16 +1,10 @@
 // Real receivers, good and bad, behind a real witness (workerd): one server for each way to answer, killed and restarted in
 // the middle. The paging lane is used, whose first retries come after seconds.
 
-import { writeFileSync } from "node:fs"
-import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { loadConfigFile } from "../../node-agent/host/config-file.ts"
-import { wallTime } from "../../protocol/units.ts"
 import { type Answerer, AnsweringServer } from "../support/cluster/answering-server.ts"
-import { Cluster } from "../support/cluster/cluster.ts"
-import { type Poster, posterOf, unwrap } from "../support/cluster/poster.ts"
 import { waitFor } from "../support/cluster/waiting.ts"
-import { createWorkplace, removeWorkplace, type Workplace } from "../support/cluster/workplace.ts"
+import { useAlertLab } from "./alert-lab.ts"
 
 const patience = 40_000
 const status =
@@ -60,59 +54,26 @@ interface Delivery {
 }
 
 describe("receivers behind a real witness", () => {
-  let workplace: Workplace
+  const lab = useAlertLab("delivery")
   const server = new AnsweringServer(answers)
-  let cluster: Cluster
-  let poster: Poster
-  let serial = 0
 
   beforeAll(async () => {
-    workplace = await createWorkplace("delivery")
-    const { directory, program } = workplace
-    cluster = await Cluster.prepare({
-      name: "delivery",
-      directory,
-      program,
-      profile: "industrial",
-      timings: {},
-      hasWitness: true,
-      trace: false,
-      sites: [{ name: "a", nodes: ["a1"] }],
-    })
-    await cluster.startWitness()
-    poster = posterOf(unwrap(loadConfigFile(cluster.layout.configFile)), cluster.layout.nodes[0] ?? never())
-    await poster.post()
+    await lab.startWitness()
     const port = await server.listen()
     // PagerDuty's form, since its lane retries after two seconds; the base address is ours.
     const toml = receivers.map(
       (name) =>
         `[[receiver]]\nname = "${name}"\nkind = "pagerduty"\nrouting_key = "e93facc04764012d7bfb002500d5d1a6"\nurl = "http://127.0.0.1:${port}/${name}"\n`,
     )
-    const file = join(directory, "rules.toml")
-    writeFileSync(file, `group_wait = "0s"\n${toml.join("")}`)
-    expect(await alerts("apply", file)).toContain(`stored: ${receivers.length} receivers`)
+    expect(await lab.apply(`group_wait = "0s"\n${toml.join("")}`)).toContain(
+      `stored: ${receivers.length} receivers`,
+    )
   })
 
-  afterAll(async () => {
-    await poster?.close()
-    await cluster?.end()
-    server.close()
-    removeWorkplace(workplace)
-  })
-
-  function alerts(...words: readonly string[]): Promise<string> {
-    const { configFile, credentialFile } = cluster.layout
-    return cluster.quorumbeat("alerts", ...words, "--config", configFile, "--credential-file", credentialFile)
-  }
-
-  async function report(kind: string, subject: string): Promise<void> {
-    serial += 1
-    const at = wallTime(Date.now())
-    await poster.post([{ id: `d${serial}`, kind, subject, severity: "critical", at, detail: "" }])
-  }
+  afterAll(() => server.close())
 
   async function deliveries(): Promise<readonly Delivery[]> {
-    return JSON.parse(await alerts("deliveries", "--json")).deliveries
+    return JSON.parse(await lab.alerts("deliveries", "--json")).deliveries
   }
 
   async function settled(name: string, state: string): Promise<Delivery> {
@@ -129,7 +90,7 @@ describe("receivers behind a real witness", () => {
     timeout: 120_000,
   }, async () => {
     const posted = performance.now()
-    await report("service-failed", "pump")
+    await lab.report("service-failed", "pump")
     for (const name of ["accepts", "says-200"]) await settled(name, "delivered")
     expect(performance.now() - posted, "the one that hangs held up nobody").toBeLessThan(10_000)
     for (const name of ["unauthorized", "not-found", "fails", "closes-early", "cuts-off"]) {
@@ -151,24 +112,23 @@ describe("receivers behind a real witness", () => {
     expect((await settled("hangs", "delivered")).log[0]).toMatchObject({
       reason: expect.stringContaining("no answer"),
     })
-    const list = await alerts("list")
+    const list = await lab.alerts("list")
     expect(list).toContain("service pump has failed")
     const [id = ""] =
       list
         .split("\n")
         .find((line) => line.includes("pump"))
         ?.split(" ") ?? []
-    expect(await alerts("explain", id)).toContain("told: trigger")
+    expect(await lab.alerts("explain", id)).toContain("told: trigger")
   })
 
   it("[A3] killed with letters to send: they are sent after the restart", {
     timeout: 60_000,
   }, async () => {
     const before = server.of("accepts").length
-    await report("service-blocked", "valve")
-    await cluster.witness.kill()
-    await cluster.witness.start()
-    await report("service-lapsed", "third")
+    await lab.report("service-blocked", "valve")
+    await lab.restartWitness()
+    await lab.report("service-lapsed", "third")
     const told = await waitFor({ what: "told after the restart", limit: patience, interval: 200 }, () => {
       const bodies = server.of("accepts").slice(before)
       return bodies.some(({ body }) => body.includes("valve")) ? bodies : undefined
@@ -176,7 +136,3 @@ describe("receivers behind a real witness", () => {
     expect(told.length).toBeGreaterThan(0)
   })
 })
-
-function never(): never {
-  throw new Error("the cluster has no node")
-}

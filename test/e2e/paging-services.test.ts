@@ -1,16 +1,10 @@
 // What a person sees at a paging service, behind a real witness (workerd): requests fail, answers are lost, the witness is
 // killed in the middle, and things are sent twice. There is one incident all the same, and in the end it is resolved.
 
-import { writeFileSync } from "node:fs"
-import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { loadConfigFile } from "../../node-agent/host/config-file.ts"
-import { wallTime } from "../../protocol/units.ts"
-import { Cluster } from "../support/cluster/cluster.ts"
 import { type Mischief, PagingServices, type ServiceName } from "../support/cluster/paging-services.ts"
-import { type Poster, posterOf, unwrap } from "../support/cluster/poster.ts"
 import { waitFor } from "../support/cluster/waiting.ts"
-import { createWorkplace, removeWorkplace, type Workplace } from "../support/cluster/workplace.ts"
+import { useAlertLab } from "./alert-lab.ts"
 
 const patience = 60_000
 const byKey = ["pagerduty", "opsgenie", "incident-io", "alertmanager"] as const
@@ -39,59 +33,20 @@ const quiet = '[kind.site-silent]\nfor = "1h"\n'
 const all = Object.keys(settings) as (keyof typeof settings)[]
 
 describe("paging services behind a real witness", () => {
-  let workplace: Workplace
+  const lab = useAlertLab("paging")
   const services = new PagingServices(mischief)
-  let cluster: Cluster
-  let poster: Poster
-  let serial = 0
 
   beforeAll(async () => {
-    workplace = await createWorkplace("paging-services")
-    const { directory, program } = workplace
-    cluster = await Cluster.prepare({
-      ...{
-        name: "paging",
-        directory,
-        program,
-        profile: "industrial",
-        timings: {},
-        hasWitness: true,
-        trace: false,
-      },
-      sites: [{ name: "a", nodes: ["a1"] }],
-    })
-    await cluster.startWitness()
-    const [node] = cluster.layout.nodes
-    if (node === undefined) throw new Error("the cluster has no node")
-    poster = posterOf(unwrap(loadConfigFile(cluster.layout.configFile)), node)
-    await poster.post()
+    await lab.startWitness()
     const port = await services.listen()
     const toml = all.map(
       (kind) =>
         `[[receiver]]\nname = "${kind}"\nkind = "${kind}"\nurl = "http://127.0.0.1:${port}/${kind}"\n${settings[kind]}\n`,
     )
-    const file = join(directory, "rules.toml")
-    writeFileSync(file, `group_wait = "0s"\n[kind.service-failed]\nclear = "0s"\n${quiet}${toml.join("")}`)
-    await alerts("apply", file)
+    await lab.apply(`group_wait = "0s"\n[kind.service-failed]\nclear = "0s"\n${quiet}${toml.join("")}`)
   })
 
-  afterAll(async () => {
-    await poster?.close()
-    await cluster?.end()
-    services.close()
-    removeWorkplace(workplace)
-  })
-
-  function alerts(...words: readonly string[]): Promise<string> {
-    const { configFile, credentialFile } = cluster.layout
-    return cluster.quorumbeat("alerts", ...words, "--config", configFile, "--credential-file", credentialFile)
-  }
-
-  async function report(kind: string): Promise<void> {
-    serial += 1
-    const at = wallTime(Date.now())
-    await poster.post([{ id: `p${serial}`, kind, subject: "pump", severity: "critical", at, detail: "" }])
-  }
+  afterAll(() => services.close())
 
   /** Waits until these services have one incident in that state, and nothing else. */
   async function settled(names: readonly (ServiceName | "webhook")[], state: string): Promise<void> {
@@ -112,19 +67,18 @@ describe("paging services behind a real witness", () => {
   it("[A3] trigger, acknowledgement and resolve come at least once, and make one incident that ends", {
     timeout: 180_000,
   }, async () => {
-    await report("service-failed")
+    await lab.report("service-failed", "pump")
     await settled(all, "open")
     await sentAgain("trigger")
-    const [id = ""] = (await alerts("list")).split(" ")
-    await alerts("ack", id, "--by", "ann")
+    const [id = ""] = (await lab.alerts("list")).split(" ")
+    await lab.alerts("ack", id, "--by", "ann")
     await settled(withAcknowledgement, "acknowledged")
     // Killed between what is sent and what is noted of it.
-    await report("service-started")
+    await lab.report("service-started", "pump")
     await waitFor({ what: "a resolve is on its way", limit: patience, interval: 5 }, () =>
       services.asked("pagerduty", "resolve") > 0 ? true : undefined,
     )
-    await cluster.witness.kill()
-    await cluster.witness.start()
+    await lab.restartWitness()
     await settled(all, "resolved")
     await sentAgain("resolve")
     for (const name of all) expect(services.incidents(name), name).toHaveLength(1)
