@@ -17,7 +17,7 @@
  *       32         hello: nonce (12), sealed body. sealed: sealed frame; its nonce is the counter
  */
 import { assert } from "./assert.ts"
-import { assertInteger, ByteReader, ByteWriter, sameBytes, u32Max } from "./bytes.ts"
+import { assertInteger, ByteReader, ByteWriter, u32Max } from "./bytes.ts"
 import { type DropReason, datagramBytesMax } from "./frame.ts"
 import { err, ok, type Result } from "./result.ts"
 import { type Incarnation, incarnation, type NodeId, nodeId } from "./units.ts"
@@ -69,13 +69,13 @@ export function parseHeader(bytes: Uint8Array, clusterTag: Uint8Array): Result<D
   assert(clusterTag.length === clusterTagBytes, "a cluster tag has four bytes")
   if (bytes.length > datagramBytesMax) return err("too-long")
   if (bytes.length < shortest) return err("too-short")
-  const reader = new ByteReader(bytes.subarray(0, headerBytes))
+  const reader = new ByteReader(bytes, headerBytes)
   if (reader.u16() !== magic) return err("not-ours")
   if (reader.u8() !== version) return err("version")
   const kind = reader.u8()
-  if (!sameBytes(reader.bytes(clusterTagBytes), clusterTag)) return err("wrong-cluster")
+  if (!reader.matches(clusterTag)) return err("wrong-cluster")
   const keyId = reader.u8()
-  if (!sameBytes(reader.bytes(zeros.length), zeros)) return err("malformed")
+  if (!reader.matches(zeros)) return err("malformed")
   const header = reader.finish<DatagramHeader>({
     kind: reader.within(kind, 1, 2) === 1 ? "hello" : "sealed",
     keyId,

@@ -103,7 +103,8 @@ export function configuredPeer(sessions: Sessions, id: NodeId): Peer | undefined
 }
 
 export function helloKeys(sessions: Sessions, peer: Peer, keyId: number): DirectionKeys | undefined {
-  return derived(sessions, peer.helloKeys, keyId, "hello", `${sessions.self}`, `${peer.id}`)
+  const known = peer.helloKeys.get(keyId)
+  return known ?? derived(sessions, peer.helloKeys, keyId, "hello", `${sessions.self}`, `${peer.id}`)
 }
 
 export function sessionKeys(
@@ -112,12 +113,14 @@ export function sessionKeys(
   session: Session,
   keyId: number,
 ): DirectionKeys | undefined {
+  const known = session.keys.get(keyId)
+  if (known !== undefined) return known
   const us = `${sessions.self}.${sessions.incarnation}.${toHex(sessions.nonce)}`
   const them = `${peer.id}.${session.incarnation}.${toHex(session.nonce)}`
   return derived(sessions, session.keys, keyId, "session", us, them)
 }
 
-/** From cache, or derived: a key names its purpose, both ends in the order of the direction, and last the cluster. */
+/** Into `cache`: a key names its purpose, both ends in the order of the direction, and last the cluster. */
 function derived(
   sessions: Sessions,
   cache: Map<number, DirectionKeys>,
@@ -126,8 +129,6 @@ function derived(
   us: string,
   them: string,
 ): DirectionKeys | undefined {
-  const cached = cache.get(keyId)
-  if (cached !== undefined) return cached
   const { cryptography, cluster } = sessions
   const send = cryptography.deriveKey(keyId, `quorumbeat 1|${purpose}|${us}|${them}|${cluster}`)
   const receive = cryptography.deriveKey(keyId, `quorumbeat 1|${purpose}|${them}|${us}|${cluster}`)

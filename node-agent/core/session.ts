@@ -391,7 +391,7 @@ function headerFor(
 /** Four zeros and the header's counter: a session's keys are its own, so no key seals two frames under one nonce. */
 function frameNonce(header: Uint8Array): Uint8Array {
   const nonce = new Uint8Array(12)
-  nonce.set(header.subarray(24, headerBytes), 4)
+  for (let i = 24; i < headerBytes; i += 1) nonce[i - 20] = header[i] ?? 0
   return nonce
 }
 
