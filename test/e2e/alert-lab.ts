@@ -16,7 +16,7 @@ export function useAlertLab(name: string): AlertLab {
   return lab
 }
 
-export class AlertLab {
+class AlertLab {
   readonly #name: string
   #workplace: Workplace | undefined
   #cluster: Cluster | undefined
