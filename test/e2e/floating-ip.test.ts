@@ -1,6 +1,8 @@
 // A floating address of real agents in network namespaces, with real nftables, and a client that asks every 5 ms: by IPv4
 // and IPv6, as any client and by a frame to every node's hardware address. Whatever fails, never two nodes answer.
 
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs"
+import { delimiter, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { endAll } from "../support/cluster/child.ts"
@@ -192,6 +194,45 @@ describe("three nodes", () => {
       scene.stage.network.run(owner, "nft", ["flush", "ruleset"])
       scene.agents.child(owner).signalGroup("SIGKILL")
     })
+  })
+})
+
+/** A `PATH` with every program of this one but `left`. */
+function pathWithout(left: string): string {
+  const folder = join(workplace.directory, `without-${left}`)
+  mkdirSync(folder, { recursive: true })
+  for (const from of (process.env.PATH ?? "").split(delimiter)) {
+    for (const name of existsSync(from) ? readdirSync(from) : [])
+      if (name !== left && !existsSync(join(folder, name))) symlinkSync(join(from, name), join(folder, name))
+  }
+  return folder
+}
+
+describe("a node without nft", () => {
+  const scene = useScene("flx", 5, ["a1", "a2", "a3"])
+
+  it("[G6] [S14] says so, and is not chosen while another can be", async () => {
+    if ((await scene.stage.settled(patience)) === "a1") {
+      scene.agents.child("a1").signal("SIGTERM")
+      await scene.stage.settled(patience, ["a2", "a3"])
+    } else {
+      scene.agents.child("a1").signal("SIGTERM")
+    }
+    await scene.agents.child("a1").ended
+    scene.agents.startOne("a1", { PATH: pathWithout("nft") })
+    await scene.agents.whole(patience)
+    const status = await scene.agents.status("a1")
+    expect(status?.host.gate).toMatchObject({
+      kind: "missing",
+      reason: expect.stringContaining("nft cannot be run"),
+    })
+    // It comes first in the configuration: with a gate it would be the one.
+    const owner = await scene.stage.settled(patience, ["a2", "a3"])
+    const heirs = ["a2", "a3"].filter((node) => node !== owner)
+    scene.agents.child(owner).signalGroup("SIGKILL")
+    await scene.stage.settled(patience, heirs)
+    await sleep(1_000)
+    expect(addressesOf(scene, "a1")).not.toContain(`${scene.stage.floating.ipv4}/`)
   })
 })
 

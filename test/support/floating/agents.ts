@@ -40,7 +40,7 @@ export class FloatingAgents {
     await this.whole(20_000)
   }
 
-  startOne(node: string): void {
+  startOne(node: string, environment = this.#plan.environment): void {
     const folder = this.#folder(node)
     const program = [
       ...[process.execPath, this.#plan.program, "agent", "--config", this.#configFile, "--node", node],
@@ -54,7 +54,7 @@ export class FloatingAgents {
       ],
       ...["--ring-key", this.#ringKey, "--trace", this.traceFile(node)],
     ]
-    this.#agents.set(node, this.stage.spawn(node, "agent", program, this.#plan.environment))
+    this.#agents.set(node, this.stage.spawn(node, "agent", program, environment))
   }
 
   /** The agent's real-time process, as the leader of its group. */
