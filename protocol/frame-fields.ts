@@ -80,12 +80,13 @@ export function fitting<T>(entries: readonly T[], bound: ListLimit<T>): readonly
     if (count === bound.count || bytes > bound.bytes) break
     count += 1
   }
-  return entries.slice(0, count)
+  return count === entries.length ? entries : entries.slice(0, count)
 }
 
 /** `entries` from the `turn`th on, round to the start: with a `turn` that rises by one a visit each is told in time. */
 export function inTurn<T>(entries: readonly T[], turn: number): readonly T[] {
-  const first = entries.length === 0 ? 0 : turn % entries.length
+  if (entries.length < 2) return entries
+  const first = turn % entries.length
   return [...entries.slice(first), ...entries.slice(0, first)]
 }
 

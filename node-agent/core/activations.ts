@@ -228,12 +228,12 @@ function lapsedAt(node: NodeState, deadline: Instant): Instant {
 }
 
 export function nextActivationWork(node: NodeState): Instant | undefined {
-  return earliest(
-    ...[...node.activations.values()].flatMap(({ phase, deadline, retryAt }) => {
-      const watched = phase === "running" || phase === "starting"
-      return [retryAt, watched && deadline !== undefined ? lapsedAt(node, deadline) : undefined]
-    }),
-  )
+  let next: Instant | undefined
+  for (const { phase, deadline, retryAt } of node.activations.values()) {
+    const watched = phase === "running" || phase === "starting"
+    next = earliest(next, retryAt, watched && deadline !== undefined ? lapsedAt(node, deadline) : undefined)
+  }
+  return next
 }
 
 export function onServiceStarted(turn: Turn, service: ServiceName, operation: number): void {

@@ -211,8 +211,8 @@ function refuse(turn: Turn, number: number): void {
 export function tickCommands(turn: Turn): void {
   const { node, now } = turn
   const message = "not confirmed in time; it may still take effect"
-  for (const late of node.operator.requests.filter((each) => each.deadline <= now))
-    settle(turn, late.number, { kind: "refused", reason: "timeout", message })
+  for (const { deadline, number } of node.operator.requests)
+    if (deadline <= now) settle(turn, number, { kind: "refused", reason: "timeout", message })
 }
 
 export function nextCommandWork(node: NodeState): Instant | undefined {

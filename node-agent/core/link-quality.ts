@@ -30,12 +30,12 @@ export function judgeIncoming(
   const rtt = link.samples.length < samplesMin ? 0 : (link.rtt ?? 0)
   const wasWell = link.incoming === "up" || link.incoming === "quiet"
   const share = wasWell ? 1 : betterShare
-  const jitterReason = `jitter ${figure(jitter)} ms`
-  if (jitter >= thresholds.jitterCritical * share) return { level: "alarming", reason: jitterReason }
+  const jitterReason = (): string => `jitter ${figure(jitter)} ms`
+  if (jitter >= thresholds.jitterCritical * share) return { level: "alarming", reason: jitterReason() }
   if (isLossBeyond(link, thresholds.lossPpm, wasWell))
     return { level: "suspect", reason: `loss ${figure((100 * link.lost) / link.expected)} %` }
   if (rtt >= thresholds.rtt * share) return { level: "suspect", reason: `round trip ${figure(rtt)} ms` }
-  if (jitter >= thresholds.jitter * share) return { level: "suspect", reason: jitterReason }
+  if (jitter >= thresholds.jitter * share) return { level: "suspect", reason: jitterReason() }
   return link.silent >= silentQuiet * stride ? { level: "quiet", reason: "frames are missing" } : well
 }
 

@@ -42,11 +42,11 @@ const always = instant(Number.POSITIVE_INFINITY)
 /** Until when a majority of the voters is pledged to this site at its epoch; undefined: never was, at this epoch. */
 export function mandateUntil(node: NodeState, state: TicketState): Instant | undefined {
   if (!needsMandate(node, state.ticket)) return always
-  const ends = [...state.votes.values()]
-    .filter((vote) => vote.epoch === state.epoch && state.epoch > state.givenUp)
-    .map((vote) => vote.until)
-    .sort((a, b) => b - a)
-  return ends[mandateMajority(node.config, state.ticket) - 1]
+  if (state.epoch <= state.givenUp) return undefined
+  const ends: Instant[] = []
+  for (const { epoch, until } of state.votes.values()) if (epoch === state.epoch) ends.push(until)
+  const majority = mandateMajority(node.config, state.ticket)
+  return ends.length < majority ? undefined : ends.sort((a, b) => b - a)[majority - 1]
 }
 
 export function hasMandate(node: NodeState, state: TicketState, now: Instant): boolean {

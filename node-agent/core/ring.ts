@@ -65,7 +65,7 @@ export function createRing(
     wantedAt: undefined,
     overdue: undefined,
     reports: new Map(),
-    healthTold: "",
+    healthTold: undefined,
   }
 }
 
@@ -110,7 +110,7 @@ export function acceptToken(turn: Turn, from: NodeId | undefined, token: TokenFr
     outstanding: undefined,
     overdue: undefined,
     wantedAt: undefined,
-    log: [...ring.log, ...fresh],
+    log: fresh.length === 0 ? ring.log : [...ring.log, ...fresh],
     received: token.seq,
   }
   return { token, previousSending, safe: Math.min(ring.aruSent, token.aru) }
@@ -140,12 +140,13 @@ export function forwardToken(
   const others = token.messages.filter((message) => message.origin !== node.self.id)
   const added = messagesToAdd(node.ring, others, token.seq, node.self.id)
   const seq = token.seq + added.length
-  node.ring = {
-    ...node.ring,
-    log: [...node.ring.log, ...added],
-    received: seq,
-    pending: node.ring.pending.slice(added.length),
-  }
+  if (added.length > 0)
+    node.ring = {
+      ...node.ring,
+      log: [...node.ring.log, ...added],
+      received: seq,
+      pending: node.ring.pending.slice(added.length),
+    }
   for (const message of added) noteStored(node, message.seq, store(message.payload))
   const { aru, aruBy } = updatedAru(node, token, seq)
   const onward: TokenFrame = {
@@ -157,7 +158,7 @@ export function forwardToken(
     messages: [...others, ...added],
     ...entries,
   }
-  node.ring = { ...node.ring, aruSent: aru }
+  if (node.ring.aruSent !== aru) node.ring = { ...node.ring, aruSent: aru }
   if (node.ring.members[0] === node.self.id) paceToken(turn, onward)
   else sendToken(turn, onward, now)
 }
@@ -168,6 +169,7 @@ function messagesToAdd(
   seq: number,
   self: NodeId,
 ): readonly OrderedMessage[] {
+  if (ring.pending.length === 0) return []
   const waiting = ring.pending.map((payload, index) => ({ seq: seq + index + 1, origin: self, payload }))
   return fitting([...carried, ...waiting], tokenLists.messages).slice(carried.length)
 }

@@ -147,8 +147,8 @@ function isCoordinator(node: NodeState): boolean {
 
 export function nextSiteWork(node: NodeState): Instant | undefined {
   if (node.sites.size === 0) return undefined
-  const silences = [...node.sites.values()].map((site) =>
-    site.silent || site.heard === undefined ? undefined : after(site.heard, node.config.timings.wanSilent),
-  )
-  return earliest(...silences, isCoordinator(node) ? node.nextWanHeartbeat : undefined)
+  let next = isCoordinator(node) ? node.nextWanHeartbeat : undefined
+  for (const { heard, silent } of node.sites.values())
+    if (!silent && heard !== undefined) next = earliest(next, after(heard, node.config.timings.wanSilent))
+  return next
 }

@@ -220,7 +220,7 @@ export interface Ring {
   /** Report parts per member while in Recovery; complete ones parsed at installation. */
   readonly reports: ReadonlyMap<NodeId, readonly (string | undefined)[]>
   /** Own health entry as last put on the token, to send it again when it changes. */
-  readonly healthTold: string
+  readonly healthTold: Uint8Array | undefined
 }
 
 export interface LeftRing {

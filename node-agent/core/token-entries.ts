@@ -2,6 +2,7 @@
  * What rides on the token besides ordered messages (SPEC L8, W11): rights as remaining durations, tags of witness leases,
  * health. Each entry is rewritten or removed by its owner at each visit.
  */
+import { sameBytes } from "../../protocol/bytes.ts"
 import type { HealthSlot, RightEntry, TokenFrame, WatchEntry } from "../../protocol/frame.ts"
 import { fitting, inTurn } from "../../protocol/frame-fields.ts"
 import { decodeHealth, encodeHealth, type HealthEntry } from "../../protocol/health.ts"
@@ -131,13 +132,13 @@ function withOwnHealth(node: NodeState, token: TokenFrame): readonly HealthSlot[
   const { ring } = node
   if (ring === undefined) return slots
   const bytes = encodeHealth({ ...node.health, services: serviceHealth(node) })
-  const told = bytes.join(",")
   const myTurn =
     Math.floor(token.number / ring.members.length) % (4 * ring.members.length) ===
     ring.members.indexOf(node.self.id)
-  if (told === ring.healthTold && !myTurn) return slots
+  const isKnown = ring.healthTold !== undefined && sameBytes(bytes, ring.healthTold)
+  if (isKnown && !myTurn) return slots
   const all = fitting([...slots, { owner: node.self.id, bytes }], tokenLists.health)
-  if (all.length > slots.length) node.ring = { ...ring, healthTold: told }
+  if (all.length > slots.length) node.ring = { ...ring, healthTold: bytes }
   return all
 }
 

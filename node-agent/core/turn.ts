@@ -22,15 +22,16 @@ export function send(turn: Turn, to: NodeId, frame: Frame): void {
   const { node } = turn
   const peer = node.peers.get(to)
   if (peer === undefined) return
-  const bytes = sealTo(node.sessions, to, forVersion(frame, versionWith(node.sessions, to)))
+  const bytes = sealTo(node.sessions, to, understood(node, to, frame))
   if (bytes === undefined) return
   for (const link of node.links.peers.get(to)?.links ?? []) link.sent += 1
   sendBytes(turn, to, bytes)
 }
 
 /** A node of version 1 reads no join that names the configuration. */
-function forVersion(frame: Frame, version: number | undefined): Frame {
-  return frame.kind === "join" && version === 1 ? { ...frame, configuration: undefined } : frame
+function understood(node: NodeState, to: NodeId, frame: Frame): Frame {
+  const isNew = frame.kind === "join" && versionWith(node.sessions, to) === 1
+  return isNew ? { ...frame, configuration: undefined } : frame
 }
 
 /** Over one ring link alone: what measures it. */
@@ -119,5 +120,7 @@ export function withoutEntry<K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<
 
 /** The earliest of the instants that no step has reached yet: what was due before has been looked at. */
 export function upcoming(node: NodeState, instants: readonly (Instant | undefined)[]): Instant | undefined {
-  return earliest(...instants.filter((each) => each !== undefined && each > node.steppedAt))
+  let next: Instant | undefined
+  for (const each of instants) if (each !== undefined && each > node.steppedAt) next = earliest(next, each)
+  return next
 }

@@ -28,6 +28,7 @@ export function noteWatch(
   const sameObject = known !== undefined && known.witness.slice(0, 8) === witness.slice(0, 8)
   const same = sameObject && sameTag(known, tag)
   if (sameObject && !same && isOlderTag(tag, known)) return
+  if (same && lease === undefined && known.witness === witness) return
   const watch: Watch = {
     lease: lease ?? (same ? known.lease : undefined),
     epoch: tag.epoch,
