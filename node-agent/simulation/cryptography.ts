@@ -13,56 +13,74 @@ export function simulatedCryptography(ringKeys: readonly number[]): Cryptography
     seal(key, nonce, header, body) {
       const sealed = new Uint8Array(body.length + sealTagBytes)
       sealed.set(body)
-      writeTag(sealed, body.length, tagOf(key, nonce, header, body))
+      const { left, right } = tagOf(key, nonce, header, sealed)
+      writeWord(sealed, body.length, left)
+      writeWord(sealed, body.length + 4, right)
       return sealed
     },
     open(key, nonce, header, sealed) {
-      const length = sealed.length - sealTagBytes
-      if (length < 0) return undefined
-      const body = sealed.slice(0, length)
-      return hasTag(sealed, length, tagOf(key, nonce, header, body)) ? body : undefined
+      if (sealed.length < sealTagBytes) return undefined
+      return hasTag(sealed, tagOf(key, nonce, header, sealed)) ? sealed.slice(0, -sealTagBytes) : undefined
     },
   }
 }
 
 class SimulatedKey implements SealingKey {
   readonly kind = "sealing-key"
-  readonly basis: readonly [number, number]
+  readonly basis: Checksum
 
   constructor(text: string) {
-    this.basis = mixed([0x811c9dc5, 0x9e3779b9], new TextEncoder().encode(text))
+    const bytes = new TextEncoder().encode(text)
+    this.basis = new Checksum(0x811c9dc5, 0x9e3779b9).add(bytes, bytes.length)
   }
 }
 
-function tagOf(
-  key: SealingKey,
-  nonce: Uint8Array,
-  header: Uint8Array,
-  body: Uint8Array,
-): readonly [number, number] {
+/** Of the nonce, the header and the body, which comes before the room for the tag. */
+function tagOf(key: SealingKey, nonce: Uint8Array, header: Uint8Array, sealed: Uint8Array): Checksum {
   if (!(key instanceof SimulatedKey)) throw new Error("a key of another cryptography")
-  return mixed(mixed(mixed(key.basis, nonce), header), body)
+  const { left, right } = key.basis
+  return new Checksum(left, right)
+    .add(nonce, nonce.length)
+    .add(header, header.length)
+    .add(sealed, sealed.length - sealTagBytes)
 }
 
-/** FNV-1a and a multiply-add beside it, byte by byte, with the length at the end. */
-function mixed([first, second]: readonly [number, number], bytes: Uint8Array): readonly [number, number] {
-  let left = first
-  let right = second
-  for (const byte of bytes) {
-    left = Math.imul(left ^ byte, 0x01000193)
-    right = (Math.imul(right, 0x2c1b3c6d) + byte + 0x1f) | 0
+class Checksum {
+  left: number
+  right: number
+
+  constructor(left: number, right: number) {
+    this.left = left
+    this.right = right
   }
-  return [Math.imul(left ^ bytes.length, 0x01000193), right ^ (right >>> 15)]
+
+  /** FNV-1a and a multiply-add beside it, byte by byte, with the length at the end. */
+  add(bytes: Uint8Array, length: number): this {
+    let { left, right } = this
+    for (let i = 0; i < length; i += 1) {
+      const byte = bytes[i] ?? 0
+      left = Math.imul(left ^ byte, 0x01000193)
+      right = (Math.imul(right, 0x2c1b3c6d) + byte + 0x1f) | 0
+    }
+    this.left = Math.imul(left ^ length, 0x01000193)
+    this.right = right ^ (right >>> 15)
+    return this
+  }
 }
 
-function hasTag(bytes: Uint8Array, offset: number, [left, right]: readonly [number, number]): boolean {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, sealTagBytes)
-  if (view.getInt32(0) !== left || view.getInt32(4) !== right) return false
-  return view.getInt32(8) === 0 && view.getInt32(12) === 0
+/** The checksum's two words and eight zeros. */
+function hasTag(sealed: Uint8Array, { left, right }: Checksum): boolean {
+  const at = sealed.length - sealTagBytes
+  if (wordAt(sealed, at) !== left || wordAt(sealed, at + 4) !== right) return false
+  return wordAt(sealed, at + 8) === 0 && wordAt(sealed, at + 12) === 0
 }
 
-function writeTag(into: Uint8Array, offset: number, [left, right]: readonly [number, number]): void {
-  const view = new DataView(into.buffer, into.byteOffset + offset)
-  view.setUint32(0, left)
-  view.setUint32(4, right)
+function wordAt(bytes: Uint8Array, at: number): number {
+  let word = 0
+  for (let i = at; i < at + 4; i += 1) word = (word << 8) | (bytes[i] ?? 0)
+  return word
+}
+
+function writeWord(bytes: Uint8Array, at: number, word: number): void {
+  for (let i = 0; i < 4; i += 1) bytes[at + i] = word >>> (24 - 8 * i)
 }

@@ -20,7 +20,14 @@
  */
 
 import type { LeaseAnswer } from "../../protocol/lease.ts"
-import { type Instant, type RingId, ringKey, type ServiceName } from "../../protocol/units.ts"
+import {
+  type Instant,
+  type NodeId,
+  type RingId,
+  ringKey,
+  type ServiceName,
+  sameRing,
+} from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import { mandateUntil, needsMandate, serviceUntil, voiceUntil } from "../core/rights.ts"
 import type { NodeState, OrderedState } from "../core/state.ts"
@@ -45,9 +52,13 @@ type Granted = LeaseAnswer & { readonly kind: "granted" | "renewed" | "repeated"
 interface Audible {
   readonly events: number
   readonly quarantine: string | undefined
+  readonly activations: NodeState["activations"]
   readonly failed: number
   /** As coordinator only: the others leave it to that one. */
-  readonly told: string | undefined
+  readonly members: readonly NodeId[] | undefined
+  readonly tickets: NodeState["tickets"]
+  /** Which of them are held. */
+  readonly held: string
 }
 
 interface Seen {
@@ -56,9 +67,11 @@ interface Seen {
   /** Exercised rights, by `voice:<site>` and `ticket:<name>`. */
   rights: ReadonlyMap<string, Right>
   ordered: OrderedState | undefined
-  /** The ring whose token it handles; empty: none. */
-  handling: string
+  /** The ring whose token it handles. */
+  handling: RingId | undefined
   ring: string
+  /** The same as its view has it. */
+  viewRing: RingId | undefined
   ringSequence: number
   durable: readonly number[]
   /** The parts of the state that the last looks were at: while they are the same, nothing new is to be found. */
@@ -113,8 +126,9 @@ export class Oracle {
       lastHandling: undefined,
       rights: new Map(),
       ordered: undefined,
-      handling: "",
+      handling: undefined,
       ring: "",
+      viewRing: undefined,
       ringSequence: 0,
       durable: [],
       looked: nothing,
@@ -130,7 +144,7 @@ export class Oracle {
     seen.ordered = undefined
     seen.audible = undefined
     seen.looked = nothing
-    seen.handling = ""
+    seen.handling = undefined
     this.acknowledged.ended(host)
     if (!lost) return
     seen.durable = []
@@ -141,13 +155,14 @@ export class Oracle {
   handled(host: Host, now: number): void {
     const { ring } = host.node ?? {}
     const seen = this.#seenOf(host)
-    const key = ring === undefined ? "" : ringKey(ring.id)
     // A ring left in this step may have been handled in it, for the last time.
-    if (seen.handling !== key && seen.handling !== "") this.#handled.set(`${seen.handling}|${host.id}`, now)
-    seen.handling = key
+    const { handling } = seen
+    if (handling !== undefined && (ring === undefined || !sameRing(handling, ring.id)))
+      this.#handled.set(`${ringKey(handling)}|${host.id}`, now)
+    seen.handling = ring?.id
     if (ring?.lastHandling === undefined || ring.lastHandling === seen.lastHandling) return
     seen.lastHandling = ring.lastHandling
-    this.#handled.set(`${key}|${host.id}`, trueTime(host, ring.lastHandling))
+    this.#handled.set(`${ringKey(ring.id)}|${host.id}`, trueTime(host, ring.lastHandling))
   }
 
   /** A document was sent for the first time. */
@@ -233,22 +248,27 @@ export class Oracle {
 
   /** Every change that people must hear of came with an event in the same step. */
   #checkAudible(host: Host, node: NodeState, seen: Seen, now: number): void {
-    const { view, witness } = node
-    const coordinates = view?.coordinator === node.self.id && node.membership.kind === "operational"
-    const held = () => [...node.tickets.values()].map((state) => state.gainedAt !== undefined)
-    const audible: Audible = {
-      events: node.nextEvent,
-      quarantine: witness.quarantine,
-      failed: [...node.activations.values()].filter((each) => each.failed).length,
-      told: coordinates ? `${view.members}|${held()}` : undefined,
-    }
+    const { view, activations, tickets } = node
+    const { quarantine } = node.witness
     const before = seen.audible
+    const coordinates = view?.coordinator === node.self.id && node.membership.kind === "operational"
+    const members = coordinates ? view.members : undefined
+    const events = node.nextEvent
+    const areSame = before?.activations === activations && before.tickets === tickets
+    if (areSame && before.members === members && before.events === events && before.quarantine === quarantine)
+      return
+    const failed = before?.activations === activations ? before.failed : failuresIn(activations)
+    const held = before?.tickets === tickets ? before.held : heldOf(tickets)
+    const audible: Audible = { events, quarantine, activations, failed, members, tickets, held }
     seen.audible = audible
     if (before === undefined || audible.events > before.events) return
-    const quarantined = audible.quarantine !== undefined && before.quarantine === undefined
-    const changed = audible.told !== undefined && before.told !== undefined && audible.told !== before.told
+    const quarantined = quarantine !== undefined && before.quarantine === undefined
+    const changed =
+      members !== undefined &&
+      before.members !== undefined &&
+      (held !== before.held || (members !== before.members && `${members}` !== `${before.members}`))
     if (quarantined || audible.failed > before.failed || changed)
-      this.#violated(now, "A1", `node ${host.id} said nothing of ${JSON.stringify({ before, audible })}`)
+      this.#violated(now, "A1", `node ${host.id} said nothing of ${toldOf(before)}, then ${toldOf(audible)}`)
   }
 
   #checkRights(host: Host, node: NodeState, seen: Seen, now: number): void {
@@ -269,7 +289,9 @@ export class Oracle {
   }
 
   #checkRing(host: Host, { view }: NodeState, seen: Seen, now: number): void {
-    if (view === undefined || ringKey(view.ring) === seen.ring) return
+    if (view === undefined || view.ring === seen.viewRing) return
+    seen.viewRing = view.ring
+    if (ringKey(view.ring) === seen.ring) return
     seen.ring = ringKey(view.ring)
     if (view.ring.sequence <= seen.ringSequence)
       this.#violated(now, "R8", `node ${host.id}: ring ${seen.ring} after sequence ${seen.ringSequence}`)
@@ -402,6 +424,21 @@ export class Oracle {
     }
   }
 }
+
+function failuresIn(activations: NodeState["activations"]): number {
+  let failed = 0
+  for (const activation of activations.values()) if (activation.failed) failed += 1
+  return failed
+}
+
+function heldOf(tickets: NodeState["tickets"]): string {
+  let held = ""
+  for (const { ticket, gainedAt } of tickets.values()) if (gainedAt !== undefined) held += `${ticket} `
+  return held
+}
+
+const toldOf = ({ quarantine, failed, members, held }: Audible): string =>
+  JSON.stringify({ quarantine, failed, members, held })
 
 /** It stands still, or goes on and cannot know that it did. */
 const isPassedOver = (host: Host, now: number): boolean =>

@@ -356,29 +356,29 @@ export class World {
   runUntil(condition: () => boolean, limit: number): boolean {
     const end = this.now + limit
     while (!condition()) {
-      const next = this.#next()
-      if (next === undefined || next.at > end) {
+      const waker = this.#nextToWake()
+      const wakeAt = waker?.wakeAt ?? Number.POSITIVE_INFINITY
+      const dueAt = this.#queue[0]?.at ?? Number.POSITIVE_INFINITY
+      const next = Math.min(wakeAt, dueAt)
+      if (next > end || next === Number.POSITIVE_INFINITY) {
         this.now = end
         return condition()
       }
-      this.now = Math.max(this.now, next.at)
-      next.run()
+      this.now = Math.max(this.now, next)
+      if (waker !== undefined && wakeAt < dueAt) this.#wake(waker)
+      else this.#queue.shift()?.run()
     }
     return true
   }
 
-  #next(): Due | undefined {
-    let wake: Host | undefined
+  /** The first of the running nodes whose timer is due. */
+  #nextToWake(): Host | undefined {
+    let first: Host | undefined
     for (const host of this.hosts.values()) {
-      if (host.node !== undefined && !host.frozen && host.wakeAt < (wake?.wakeAt ?? Number.POSITIVE_INFINITY))
-        wake = host
+      const isRunning = host.node !== undefined && !host.frozen
+      if (isRunning && host.wakeAt < (first?.wakeAt ?? Number.POSITIVE_INFINITY)) first = host
     }
-    const first = this.#queue[0]
-    if (first !== undefined && first.at <= (wake?.wakeAt ?? Number.POSITIVE_INFINITY))
-      return { at: first.at, run: () => this.#queue.shift()?.run() }
-    if (wake === undefined) return undefined
-    const host = wake
-    return { at: host.wakeAt, run: () => this.#wake(host) }
+    return first
   }
 
   #wake(host: Host): void {
