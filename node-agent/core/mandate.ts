@@ -170,14 +170,15 @@ interface PledgeRequest {
   readonly site: SiteId
   readonly epoch: TicketState["epoch"]
   readonly configuration?: string | undefined
+  readonly file?: string | undefined
 }
 
 function askSite(turn: Turn, site: SiteId, request: PledgeRequest): void {
   for (const peer of turn.node.peers.values()) {
     if (peer.node.site !== site) continue
     const { checksum, confirmed } = markOf(turn.node)
-    const configuration = confirmed ? checksum : undefined
-    sendSiteMessage(turn, peer.node.id, { kind: "pledge-request", ...request, configuration })
+    const own = confirmed ? { configuration: checksum } : { file: checksum }
+    sendSiteMessage(turn, peer.node.id, { kind: "pledge-request", ...request, ...own })
   }
 }
 
@@ -217,11 +218,14 @@ function refusalOf(turn: Turn, state: TicketState, request: PledgeRequest): stri
   return undefined
 }
 
-/** The sites count votes and durations by their configurations: once one was changed live they must have the same. */
-function differs(node: NodeState, { site, configuration }: PledgeRequest): boolean {
+/**
+ * The sites count votes and durations by their configurations: once one was changed live they must have the same, whether a
+ * ring has told it or, after a lost record, a file (SPEC LC7).
+ */
+function differs(node: NodeState, { site, configuration, file }: PledgeRequest): boolean {
   const { checksum, confirmed } = markOf(node)
   if (site === node.self.site || (!confirmed && configuration === undefined)) return false
-  return configuration !== checksum
+  return (configuration ?? file) !== checksum
 }
 
 /** Members that lost their record do not count: without them the view must still speak for the site (SPEC M9). */

@@ -30,6 +30,8 @@ export type SiteMessage =
       readonly epoch: Epoch
       /** Checksum of the configuration, once a ring has ordered it: a vote is given under the same one only (SPEC LC6). */
       readonly configuration?: string | undefined
+      /** Checksum of one that only a file says; it counts where the voter's was changed live. Not said by older versions. */
+      readonly file?: string | undefined
     }
   | {
       readonly kind: "pledge-answer"

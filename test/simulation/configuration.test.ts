@@ -202,6 +202,34 @@ describe("[LC6] sites", () => {
     expect(world.active("ledger")).toEqual([1])
     expect(world.violations).toEqual([])
   })
+
+  test.each([
+    ["the claimant", 1, 3],
+    ["the voter", 3, 1],
+  ])("[LC7] vote for each other where %s has the same configuration from its file alone", (_, at, other) => {
+    const { witness: none, ...rest } = two(1)
+    const world = worldOf(rest)
+    world.start()
+    expect(world.runUntil(() => world.active("ledger").length === 1, 10_000)).toBe(true)
+    const { witness: nor, ...next } = two(2)
+    expect(apply(world, 1, { ...next, timings: { lease_ms: 500 } })).toContain("done")
+    expect(world.runUntil(() => versions(world).join() === "1:2,2:2,3:2,4:2", 10_000)).toBe(true)
+    // It lost its record, and was given the newest file.
+    world.kill(1, 2, 3, 4)
+    world.host(at).config = world.newest
+    world.loseDisk(at)
+    world.start(at)
+    world.run(1_000)
+    world.kill(at)
+    world.start()
+    expect(world.core(at).configuration.document).toBeUndefined()
+    expect(world.core(other).configuration.document).toBeDefined()
+    world.run(2_000)
+    // The other site wants nothing for itself: it has only its vote to give.
+    world.command(3, { kind: "maintenance-on", service: undefined })
+    expect(world.runUntil(() => world.active("ledger").join() === "1", 60_000)).toBe(true)
+    expect(world.violations).toEqual([])
+  })
 })
 
 describe("[LC2] [LC3] what is refused changes nothing", () => {
