@@ -150,12 +150,16 @@ export function compatible(a: ConfigurationMark, b: ConfigurationMark | undefine
   return a.version === b.version && a.checksum === b.checksum
 }
 
+function isSameMark(a: ConfigurationMark | undefined, b: ConfigurationMark | undefined): boolean {
+  return a?.version === b?.version && a?.checksum === b?.checksum && a?.confirmed === b?.confirmed
+}
+
 /** A peer that named its configuration: told of a newer one; and one that this node has stored already is taken up. */
 export function notePeerConfiguration(turn: Turn, from: NodeId, mark: ConfigurationMark | undefined): void {
   const { node, now } = turn
   const peer = node.peers.get(from)
   if (peer === undefined) return
-  setPeer(node, from, { configuration: mark })
+  if (!isSameMark(peer.configuration, mark)) setPeer(node, from, { configuration: mark })
   if (mark === undefined) return
   const { prepared, document } = node.configuration
   const same = prepared?.config.version === mark.version && prepared.config.checksum.startsWith(mark.checksum)

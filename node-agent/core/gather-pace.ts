@@ -7,7 +7,7 @@ import { type Millis, millis } from "../../protocol/units.ts"
 import type { NodeState } from "./state.ts"
 
 /** Sites with fewer peers than this are small. */
-const smallSite = 8
+const smallSite = 4
 /** So much a peer passes between two looks: about what opening its join, and sealing one for it, takes. */
 const lookEach = 1
 /** So much a peer passes between two repeats of a join that did not change. */

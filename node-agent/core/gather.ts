@@ -170,6 +170,11 @@ export function* cliques(
       0,
     ),
   )
+  const all = vertices.length === setBits ? -1 : (1 << vertices.length) - 1
+  if (neighbours.every((set, at) => (set | (1 << at)) === all)) {
+    yield vertices
+    return
+  }
   const neighboursOf = (at: number): number => neighbours[at] ?? 0
   function* extend(clique: number, open: number, done: number): Generator<number> {
     if (open === 0 && done === 0) {
@@ -192,7 +197,6 @@ export function* cliques(
       finished |= bit
     }
   }
-  const all = vertices.length === setBits ? -1 : (1 << vertices.length) - 1
   for (const clique of extend(0, all, 0)) yield vertices.filter((_vertex, at) => (clique & (1 << at)) !== 0)
 }
 

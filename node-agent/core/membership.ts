@@ -39,6 +39,7 @@ import {
   proposalOf,
   sameMembers,
   saysTheSame,
+  type Told,
 } from "./gather.ts"
 import { joinPace, joinRepeat } from "./gather-pace.ts"
 import { mayAccuse } from "./local-health.ts"
@@ -51,7 +52,7 @@ import { noteSequence } from "./sequence.ts"
 import { peerIncarnation, versionWith } from "./session.ts"
 import type { Commit, Gather, LeftRing, NodeState, Ring } from "./state.ts"
 import { startToken } from "./token-visit.ts"
-import { log, send, type Turn, withEntry, withoutEntry } from "./turn.ts"
+import { log, send, sendToAll, type Turn, withEntry, withoutEntry } from "./turn.ts"
 
 /** Leaves whatever ring there is, for good, and gathers. `accused` did not answer; it is not waited for. */
 export function enterGather(turn: Turn, reason: string, accused: NodeId | undefined): void {
@@ -134,7 +135,7 @@ export function onJoin(turn: Turn, { node: from, incarnation, counter }: Joining
   if (!compatible(markOf(node), frame.configuration)) return
   noteSequence(turn, frame.sequence)
   // Whatever ring it told of is over.
-  setPeer(node, from, { ring: [] })
+  if (node.peers.get(from)?.ring.length !== 0) setPeer(node, from, { ring: [] })
   if (node.membership.kind !== "gather") {
     const reason = reasonToGather(turn, from, incarnation, frame)
     if (reason === undefined) return
@@ -172,7 +173,8 @@ function lookSoon(turn: Turn, gather: Gather): void {
   const { node, now } = turn
   const at = after(gather.lookedAt, joinPace(node))
   const proposal = gather.told?.proposal ?? []
-  const isAgreed = proposal[0] === node.self.id && agreed(node.self.id, proposal, gather.joins)
+  const mayCommit = proposal[0] === node.self.id && proposal.length > 1
+  const isAgreed = mayCommit && agreed(node.self.id, proposal, gather.joins)
   if (at <= now || isAgreed) reconsider(turn)
   else node.membership = { ...gather, lookAt: at }
 }
@@ -236,11 +238,19 @@ export function reconsider(turn: Turn): void {
   const join = joinFrame(node, gather, hears, proposal)
   const evidence = evidenceOf(node, gather)
   const told = { hears: join.hears, accuses: join.accuses, proposal, evidence }
-  const isNews = gather.told === undefined || !saysTheSame(told, gather.told)
-  node.membership = { ...gather, told, lookedAt: now, lookAt: undefined }
-  if (isNews || gather.nextJoin <= now) tellAll(turn, join, evidence)
-  if (!agreed(node.self.id, proposal, gather.joins) || isWaiting(node, gather, proposal, now)) return
+  const waits = isWaiting(node, gather, proposal, now)
+  const isTold = gather.nextJoin <= now || isNews(node, told, gather.told, waits)
+  node.membership = { ...gather, told: isTold ? told : gather.told, lookedAt: now, lookAt: undefined }
+  if (isTold) tellAll(turn, join, evidence)
+  if (waits || !agreed(node.self.id, proposal, gather.joins)) return
   if (proposal[0] === node.self.id) commitAsRepresentative(turn, proposal, gather)
+}
+
+/** A proposal that only grew is none at a larger site, while somebody is waited for: it goes on growing. */
+function isNews(node: NodeState, told: Told, before: Told | undefined, waits: boolean): boolean {
+  if (before === undefined) return true
+  const isGrowing = waits && joinPace(node) > 0 && before.proposal.every((id) => told.proposal.includes(id))
+  return !saysTheSame(isGrowing ? { ...told, proposal: before.proposal } : told, before)
 }
 
 /** Joins that were not repeated are forgotten: their senders have gone on or away. */
@@ -321,12 +331,13 @@ function tellAll(turn: Turn, join: JoinFrame, evidence: EvidenceFrame | undefine
     ...node.membership,
     nextJoin: after(now, joinRepeat(node)),
   }
-  for (const peer of node.peers.values()) {
-    if (!peer.sameSite) continue
-    if (node.membership.reason === "outsider") tellStanding(turn, peer)
-    send(turn, peer.node.id, join)
-    if (evidence !== undefined && echoes(node, peer.node.id)) send(turn, peer.node.id, evidence)
-  }
+  const peers = [...node.peers.values()].filter(({ sameSite }) => sameSite)
+  if (node.membership.reason === "outsider") for (const peer of peers) tellStanding(turn, peer)
+  const ids = peers.map((peer) => peer.node.id)
+  sendToAll(turn, ids, join)
+  if (evidence === undefined) return
+  const readers = ids.filter((id) => echoes(node, id))
+  sendToAll(turn, readers, evidence)
 }
 
 function commitAsRepresentative(turn: Turn, proposal: readonly NodeId[], gather: Gather): void {

@@ -203,6 +203,11 @@ export function helloFor(
 
 /** `frame` sealed to the proven start of the peer; `undefined`: no session yet, send a hello. */
 export function sealTo(sessions: Sessions, to: NodeId, frame: Frame): Uint8Array | undefined {
+  return sealBody(sessions, to, encodeFrame(frame))
+}
+
+/** As `sealTo`, of a frame that is encoded already. */
+export function sealBody(sessions: Sessions, to: NodeId, body: Uint8Array): Uint8Array | undefined {
   const peer = configuredPeer(sessions, to)
   assert(peer !== undefined, "frames go to configured peers")
   const session = peer.proven
@@ -212,7 +217,6 @@ export function sealTo(sessions: Sessions, to: NodeId, frame: Frame): Uint8Array
   assert(session.framesSent < Number.MAX_SAFE_INTEGER, "a counter never wraps")
   session.framesSent += 1
   const header = headerFor(sessions, "sealed", peer, session.incarnation, session.framesSent)
-  const body = encodeFrame(frame)
   return joinBytes(header, sessions.cryptography.seal(keys.send, frameNonce(header), header, body))
 }
 

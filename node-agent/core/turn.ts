@@ -1,10 +1,11 @@
 /** One step in progress: the node, the instant, and the effects so far, in order. */
 import type { Frame } from "../../protocol/frame.ts"
+import { encodeFrame } from "../../protocol/frames.ts"
 import type { ReportedEvent, Severity } from "../../protocol/summaries.ts"
 import { earliest, type Instant, type NodeId } from "../../protocol/units.ts"
 import type { DurableState } from "./durable.ts"
 import type { LogFields, LogLevel, NodeEffect } from "./effects.ts"
-import { sealTo, versionWith } from "./session.ts"
+import { sealBody, sealTo, versionWith } from "./session.ts"
 import type { NodeState } from "./state.ts"
 
 export interface Turn {
@@ -22,16 +23,32 @@ export function send(turn: Turn, to: NodeId, frame: Frame): void {
   const { node } = turn
   const peer = node.peers.get(to)
   if (peer === undefined) return
-  const bytes = sealTo(node.sessions, to, understood(node, to, frame))
+  const understood = frame.kind === "join" ? forVersion(frame, versionWith(node.sessions, to)) : frame
+  sendSealed(turn, to, sealTo(node.sessions, to, understood))
+}
+
+/** The same frame to several peers: sealed for each, encoded once for all of one version. */
+export function sendToAll(turn: Turn, peers: readonly NodeId[], frame: Frame): void {
+  const { node } = turn
+  const bodies = new Map<number, Uint8Array>()
+  for (const to of peers) {
+    const version = versionWith(node.sessions, to)
+    if (version === undefined) continue
+    const body = bodies.get(version) ?? encodeFrame(forVersion(frame, version))
+    bodies.set(version, body)
+    sendSealed(turn, to, sealBody(node.sessions, to, body))
+  }
+}
+
+function sendSealed(turn: Turn, to: NodeId, bytes: Uint8Array | undefined): void {
   if (bytes === undefined) return
-  for (const link of node.links.peers.get(to)?.links ?? []) link.sent += 1
+  for (const link of turn.node.links.peers.get(to)?.links ?? []) link.sent += 1
   sendBytes(turn, to, bytes)
 }
 
 /** A node of version 1 reads no join that names the configuration. */
-function understood(node: NodeState, to: NodeId, frame: Frame): Frame {
-  const isNew = frame.kind === "join" && versionWith(node.sessions, to) === 1
-  return isNew ? { ...frame, configuration: undefined } : frame
+function forVersion(frame: Frame, version: number | undefined): Frame {
+  return frame.kind === "join" && version === 1 ? { ...frame, configuration: undefined } : frame
 }
 
 /** Over one ring link alone: what measures it. */
