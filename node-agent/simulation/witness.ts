@@ -111,11 +111,12 @@ export class WorldWitness {
    * Nobody can tell that the object was set back or made anew, if the claimant never heard of what it forgot: that is beyond what
    * SPEC W6 promises, so such a claim is lost on its way.
    */
-  #isBeyondDetection({ highest, claims, configuration }: Summary): boolean {
+  #isBeyondDetection({ challenge, highest, claims, configuration }: Summary): boolean {
     // Registered, and forgotten since: who never heard of that configuration speaks by an older one.
     if (configuration.version < this.#newest().version && this.state.rules.version < this.#newest().version)
       return true
-    const knows = highest.some((seen) => isSetBack(this.state, seen))
+    // Who names another object is granted nothing, and learns from the answer that this is not the one.
+    const knows = challenge !== this.state.witness || highest.some((seen) => isSetBack(this.state, seen))
     return !knows && claims.some(({ name }) => this.#hasForgotten(name))
   }
 
