@@ -44,6 +44,12 @@ export function elapsed(from: Instant, to: Instant): Millis {
   return millis(to - from)
 }
 
+/** The earlier of two instants; `undefined` does not count. */
+export function earlier(a: Instant | undefined, b: Instant | undefined): Instant | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return a < b ? a : b
+}
+
 /** The earliest of several instants; `undefined` entries do not count. */
 export function earliest(...instants: readonly (Instant | undefined)[]): Instant | undefined {
   let first: Instant | undefined

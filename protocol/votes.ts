@@ -108,16 +108,25 @@ export function mandateVoters(
   config: Pick<ClusterConfig, "tickets" | "witness">,
   ticket: Ticket,
 ): readonly MandateVoter[] {
-  const found = config.tickets.find((each) => each.name === ticket)
-  assert(found !== undefined, `ticket ${ticket} is configured`)
-  const sites: readonly MandateVoter[] = found.sites.map((site) => ({ kind: "site", site }))
-  const witnessVotes = config.witness !== undefined && sites.length % 2 === 0
-  return witnessVotes ? [...sites, { kind: "witness" }] : sites
+  const sites: readonly MandateVoter[] = sitesOf(config, ticket).map((site) => ({ kind: "site", site }))
+  return witnessVotes(config, sites.length) ? [...sites, { kind: "witness" }] : sites
+}
+
+function sitesOf({ tickets }: Pick<ClusterConfig, "tickets">, ticket: Ticket): readonly SiteId[] {
+  const found = tickets.find((each) => each.name === ticket)
+  assert(found !== undefined, "a ticket that is asked for is configured")
+  return found.sites
+}
+
+/** Its vote makes the number of voters odd. */
+function witnessVotes({ witness }: Pick<ClusterConfig, "witness">, sites: number): boolean {
+  return witness !== undefined && sites % 2 === 0
 }
 
 /** How many pledges of `mandateVoters` make a mandate. */
 export function mandateMajority(config: Pick<ClusterConfig, "tickets" | "witness">, ticket: Ticket): number {
-  return majority(mandateVoters(config, ticket).length)
+  const { length } = sitesOf(config, ticket)
+  return majority(witnessVotes(config, length) ? length + 1 : length)
 }
 
 /** The standing of `members` in a layout: for one that is not of the own configuration. */

@@ -4,7 +4,7 @@
  */
 import {
   after,
-  earliest,
+  earlier,
   elapsed,
   type Instant,
   instant,
@@ -231,7 +231,8 @@ export function nextActivationWork(node: NodeState): Instant | undefined {
   let next: Instant | undefined
   for (const { phase, deadline, retryAt } of node.activations.values()) {
     const watched = phase === "running" || phase === "starting"
-    next = earliest(next, retryAt, watched && deadline !== undefined ? lapsedAt(node, deadline) : undefined)
+    next = earlier(next, retryAt)
+    if (watched && deadline !== undefined) next = earlier(next, lapsedAt(node, deadline))
   }
   return next
 }

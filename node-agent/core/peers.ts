@@ -7,7 +7,7 @@ import type { NodeConfig } from "../../protocol/cluster.ts"
 import { frameLimits, type PeerIncarnation, type StandingFrame } from "../../protocol/frame.ts"
 import {
   after,
-  earliest,
+  earlier,
   elapsed,
   type Instant,
   type Millis,
@@ -54,8 +54,10 @@ export function newPeer(peer: NodeConfig, self: NodeConfig, now: Instant): Peer 
 
 export function nextPeerWork(node: NodeState): Instant | undefined {
   let next: Instant | undefined
-  for (const peer of node.peers.values())
-    next = earliest(next, peer.nextHello, isProbed(node, peer) ? peer.nextProbe : undefined)
+  for (const peer of node.peers.values()) {
+    next = earlier(next, peer.nextHello)
+    if (isProbed(node, peer)) next = earlier(next, peer.nextProbe)
+  }
   return next
 }
 
@@ -211,8 +213,9 @@ function forgive(turn: Turn): void {
   const { membership, view } = node
   if (membership.kind !== "operational" || view === undefined) return
   for (const peer of node.peers.values()) {
+    if (peer.heldOff === 0) continue
     const lasted = elapsed(membership.since, now) > delayAfter(peer.heldOff)
-    if (peer.heldOff > 0 && lasted && view.members.includes(peer.node.id)) {
+    if (lasted && view.members.includes(peer.node.id)) {
       setPeer(node, peer.node.id, { heldOff: 0, heldOffAt: undefined })
     }
   }

@@ -34,7 +34,8 @@ export function hasVoice(node: NodeState, now: Instant): boolean {
 
 /** A ticket of one site needs no mandate: voice is enough (SPEC M1). */
 export function needsMandate(node: NodeState, ticket: Ticket): boolean {
-  return (node.config.tickets.find((each) => each.name === ticket)?.sites.length ?? 0) > 1
+  for (const { name, sites } of node.config.tickets) if (name === ticket) return sites.length > 1
+  return false
 }
 
 const always = instant(Number.POSITIVE_INFINITY)
@@ -43,10 +44,20 @@ const always = instant(Number.POSITIVE_INFINITY)
 export function mandateUntil(node: NodeState, state: TicketState): Instant | undefined {
   if (!needsMandate(node, state.ticket)) return always
   if (state.epoch <= state.givenUp) return undefined
-  const ends: Instant[] = []
-  for (const { epoch, until } of state.votes.values()) if (epoch === state.epoch) ends.push(until)
   const majority = mandateMajority(node.config, state.ticket)
-  return ends.length < majority ? undefined : ends.sort((a, b) => b - a)[majority - 1]
+  let latestEnd: Instant | undefined
+  for (const { epoch, until } of state.votes.values()) {
+    const isLater = latestEnd === undefined || until > latestEnd
+    if (epoch === state.epoch && isLater && pledgedUntil(state, until) >= majority) latestEnd = until
+  }
+  return latestEnd
+}
+
+/** How many of the present epoch's votes last at least as long. */
+function pledgedUntil({ votes, epoch }: TicketState, until: Instant): number {
+  let count = 0
+  for (const vote of votes.values()) if (vote.epoch === epoch && vote.until >= until) count += 1
+  return count
 }
 
 export function hasMandate(node: NodeState, state: TicketState, now: Instant): boolean {

@@ -1,7 +1,7 @@
 /** The other sites (SPEC M8): heartbeats out and in, pledges asked for and answered, mandates released. */
 import {
   after,
-  earliest,
+  earlier,
   elapsed,
   epoch,
   type Instant,
@@ -149,6 +149,6 @@ export function nextSiteWork(node: NodeState): Instant | undefined {
   if (node.sites.size === 0) return undefined
   let next = isCoordinator(node) ? node.nextWanHeartbeat : undefined
   for (const { heard, silent } of node.sites.values())
-    if (!silent && heard !== undefined) next = earliest(next, after(heard, node.config.timings.wanSilent))
+    if (!silent && heard !== undefined) next = earlier(next, after(heard, node.config.timings.wanSilent))
   return next
 }

@@ -2,7 +2,7 @@
 import type { Frame } from "../../protocol/frame.ts"
 import { encodeFrame } from "../../protocol/frames.ts"
 import type { ReportedEvent, Severity } from "../../protocol/summaries.ts"
-import { earliest, type Instant, type NodeId } from "../../protocol/units.ts"
+import { earlier, type Instant, type NodeId } from "../../protocol/units.ts"
 import type { DurableState } from "./durable.ts"
 import type { LogFields, LogLevel, NodeEffect } from "./effects.ts"
 import { sealBody, sealTo, versionWith } from "./session.ts"
@@ -138,6 +138,6 @@ export function withoutEntry<K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<
 /** The earliest of the instants that no step has reached yet: what was due before has been looked at. */
 export function upcoming(node: NodeState, instants: readonly (Instant | undefined)[]): Instant | undefined {
   let next: Instant | undefined
-  for (const each of instants) if (each !== undefined && each > node.steppedAt) next = earliest(next, each)
+  for (const each of instants) if (each !== undefined && each > node.steppedAt) next = earlier(next, each)
   return next
 }

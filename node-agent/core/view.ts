@@ -19,7 +19,7 @@ export function isDriving({ view, self, membership, leaving }: NodeState): boole
  * they have both. Once the role was given away only what was ordered before may still come of it.
  */
 export function isHeldUp({ underWay }: View): boolean {
-  return ["memo", "voice", "coordinator"].some((act) => underWay.has(act))
+  return underWay.has("memo") || underWay.has("voice") || underWay.has("coordinator")
 }
 
 /** The witness granted this view its voice lease: what it orders from here on counts (SPEC R14). */
