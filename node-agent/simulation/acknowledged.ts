@@ -7,7 +7,7 @@
  * orders is delivered any more. What is not held any more is not looked at again.
  */
 import { voiceLease } from "../../protocol/lease.ts"
-import { ringKey, type SiteId, siteId } from "../../protocol/units.ts"
+import { type Epoch, type RingId, type SiteId, sameRing, siteId } from "../../protocol/units.ts"
 import { siteLayout } from "../../protocol/votes.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
 import { hasVoice } from "../core/rights.ts"
@@ -18,6 +18,13 @@ import type { Answer } from "./told.ts"
 
 type Entry = OrderedState["commands"][number]
 type Requests = NodeState["operator"]["requests"]
+
+/** As the view of a ring, by one grant of the voice. */
+interface Deciding {
+  readonly ring: RingId
+  readonly voice: Epoch
+  readonly since: number
+}
 
 interface Acknowledged {
   readonly site: SiteId
@@ -38,7 +45,7 @@ export class AcknowledgedCommands {
   /** What each node's operator waits for, and what it had ordered, as of its last step. */
   readonly #before = new Map<Host, { readonly requests: Requests; readonly ordered: OrderedState }>()
   /** As what each node may decide, and since when. */
-  readonly #deciding = new Map<Host, { readonly as: string; readonly since: number }>()
+  readonly #deciding = new Map<Host, Deciding>()
   #memo = { text: "", commands: [] as readonly Entry[] }
 
   constructor(
@@ -105,10 +112,10 @@ export class AcknowledgedCommands {
   /** A view that lost the voice and got it back decides anew. */
   #decidesSince(host: Host, { view }: NodeState, decides: boolean, now: number): number {
     if (!decides || view === undefined) return now
-    const as = `${ringKey(view.ring)} ${view.voice.epoch}`
+    const { ring, voice } = view
     const known = this.#deciding.get(host)
-    if (known?.as === as) return known.since
-    this.#deciding.set(host, { as, since: now })
+    if (known !== undefined && sameRing(known.ring, ring) && known.voice === voice.epoch) return known.since
+    this.#deciding.set(host, { ring, voice: voice.epoch, since: now })
     return now
   }
 

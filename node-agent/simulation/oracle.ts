@@ -29,9 +29,11 @@ import {
   sameRing,
 } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
-import { mandateUntil, needsMandate, serviceUntil, voiceUntil } from "../core/rights.ts"
+import { serviceUntil } from "../core/rights.ts"
 import type { NodeState, OrderedState } from "../core/state.ts"
 import { AcknowledgedCommands } from "./acknowledged.ts"
+import { type Audible, audibleOf, isUnsaid, toldOf } from "./audible.ts"
+import { holderOf, isOneHolder, type Right, rightsOf } from "./exercised.ts"
 import { type Host, trueTime } from "./machine.ts"
 
 /** Documents that an answer may still name. */
@@ -40,32 +42,24 @@ const postedMax = 2000
 /** One is enough; the rest mostly repeats it. */
 const violationsMax = 10
 
-interface Right {
-  readonly from: number
-  readonly until: number
-  readonly by: string
-}
-
 type Granted = LeaseAnswer & { readonly kind: "granted" | "renewed" | "repeated" }
 
-/** What changes of a node's state people must hear of, as the oracle saw it last. */
-interface Audible {
-  readonly events: number
-  readonly quarantine: string | undefined
-  readonly activations: NodeState["activations"]
-  readonly failed: number
-  /** As coordinator only: the others leave it to that one. */
-  readonly members: readonly NodeId[] | undefined
-  readonly tickets: NodeState["tickets"]
-  /** Which of them are held. */
-  readonly held: string
+/** A site's vote that a node counts on, until then in true time. */
+interface Counted {
+  readonly voter: string
+  readonly ticket: string
+  readonly epoch: number
+  readonly until: number
 }
 
 interface Seen {
+  readonly id: NodeId
+  /** What the voice of its site is called. */
+  readonly voice: string
   audible: Audible | undefined
   lastHandling: Instant | undefined
-  /** Exercised rights, by `voice:<site>` and `ticket:<name>`. */
-  rights: ReadonlyMap<string, Right>
+  /** Those that it exercises. */
+  rights: readonly Right[]
   ordered: OrderedState | undefined
   /** The ring whose token it handles. */
   handling: RingId | undefined
@@ -122,9 +116,11 @@ export class Oracle {
     const known = this.#seen.get(host)
     if (known !== undefined) return known
     const seen: Seen = {
+      id: host.id,
+      voice: `voice:${host.site}`,
       audible: undefined,
       lastHandling: undefined,
-      rights: new Map(),
+      rights: [],
       ordered: undefined,
       handling: undefined,
       ring: "",
@@ -140,7 +136,7 @@ export class Oracle {
   /** The agent's process has ended: it exercises nothing. `lost`: its record was lost, numbers start anew. */
   ended(host: Host, lost: boolean): void {
     const seen = this.#seenOf(host)
-    seen.rights = new Map()
+    seen.rights = []
     seen.ordered = undefined
     seen.audible = undefined
     seen.looked = nothing
@@ -181,27 +177,34 @@ export class Oracle {
     this.#provenUntil.set(key, Math.max(until, this.#provenUntil.get(key) ?? 0))
   }
 
-  #checkGrants(host: Host, node: NodeState, now: number): void {
-    const told: [string, Instant | undefined][] = [[`voice:${host.site}`, node.view?.voice.deadline]]
+  #checkGrants(host: Host, node: NodeState, voice: string, now: number): void {
+    this.#checkGrant(host, voice, node.view?.voice.deadline, now)
     for (const { ticket, votes } of node.tickets.values()) {
-      told.push([`mandate:${ticket}`, votes.get("@witness")?.until])
       for (const [voter, vote] of votes) {
-        const bound = this.#boundUntil.get(`${voter}|${ticket}|${host.site}|${vote.epoch}`) ?? 0
         const until = trueTime(host, vote.until)
-        if (voter !== "@witness" && until > now && until > bound + 0.001)
-          this.#violated(
-            now,
-            "M3",
-            `${ticket}: node ${host.id} counts ${voter} until ${until}, bound until ${bound}`,
-          )
+        if (until <= now) continue
+        if (voter === "@witness") this.#checkGrant(host, `mandate:${ticket}`, vote.until, now)
+        else this.#checkBound(host, { voter, ticket, epoch: vote.epoch, until }, now)
       }
     }
-    for (const [name, deadline] of told) {
-      const proven = this.#provenUntil.get(`${name}|${host.site}`) ?? 0
-      const until = deadline === undefined ? 0 : trueTime(host, deadline)
-      if (until > now && until > proven + 0.001)
-        this.#violated(now, "W2", `${name}: node ${host.id} until ${until}, proven until ${proven}`)
-    }
+  }
+
+  #checkGrant(host: Host, name: string, deadline: Instant | undefined, now: number): void {
+    const until = deadline === undefined ? 0 : trueTime(host, deadline)
+    if (until <= now) return
+    const proven = this.#provenUntil.get(`${name}|${host.site}`) ?? 0
+    if (until > proven + 0.001)
+      this.#violated(now, "W2", `${name}: node ${host.id} until ${until}, proven until ${proven}`)
+  }
+
+  #checkBound(host: Host, { voter, ticket, epoch, until }: Counted, now: number): void {
+    const bound = this.#boundUntil.get(`${voter}|${ticket}|${host.site}|${epoch}`) ?? 0
+    if (until > bound + 0.001)
+      this.#violated(
+        now,
+        "M3",
+        `${ticket}: node ${host.id} counts ${voter} until ${until}, bound until ${bound}`,
+      )
   }
 
   #noteBindings(host: Host, node: NodeState): void {
@@ -221,11 +224,11 @@ export class Oracle {
     const isNew = looked.view !== node.view || looked.tickets !== node.tickets
     if (isNew) this.#noteBindings(host, node)
     if (host.exposedUntil > now) {
-      seen.rights = new Map()
+      seen.rights = []
       seen.looked = { ...nothing, disk: looked.disk }
     } else {
       if (isNew || looked.lease !== lease) this.#checkRights(host, node, seen, now)
-      if (isNew) this.#checkGrants(host, node, now)
+      if (isNew) this.#checkGrants(host, node, seen.voice, now)
       if (isNew || looked.lease !== lease)
         seen.looked = { view: node.view, tickets: node.tickets, lease, disk: looked.disk }
     }
@@ -248,43 +251,29 @@ export class Oracle {
 
   /** Every change that people must hear of came with an event in the same step. */
   #checkAudible(host: Host, node: NodeState, seen: Seen, now: number): void {
-    const { view, activations, tickets } = node
-    const { quarantine } = node.witness
     const before = seen.audible
-    const coordinates = view?.coordinator === node.self.id && node.membership.kind === "operational"
-    const members = coordinates ? view.members : undefined
-    const events = node.nextEvent
-    const areSame = before?.activations === activations && before.tickets === tickets
-    if (areSame && before.members === members && before.events === events && before.quarantine === quarantine)
-      return
-    const failed = before?.activations === activations ? before.failed : failuresIn(activations)
-    const held = before?.tickets === tickets ? before.held : heldOf(tickets)
-    const audible: Audible = { events, quarantine, activations, failed, members, tickets, held }
+    const audible = audibleOf(node, before)
     seen.audible = audible
-    if (before === undefined || audible.events > before.events) return
-    const quarantined = quarantine !== undefined && before.quarantine === undefined
-    const changed =
-      members !== undefined &&
-      before.members !== undefined &&
-      (held !== before.held || (members !== before.members && `${members}` !== `${before.members}`))
-    if (quarantined || audible.failed > before.failed || changed)
+    if (before !== undefined && isUnsaid(before, audible))
       this.#violated(now, "A1", `node ${host.id} said nothing of ${toldOf(before)}, then ${toldOf(audible)}`)
   }
 
   #checkRights(host: Host, node: NodeState, seen: Seen, now: number): void {
-    seen.rights = rightsOf(host, node, now)
-    for (const [name, mine] of seen.rights) {
-      for (const [other, { rights }] of this.#seen) {
-        const theirs = rights.get(name)
-        if (other === host || theirs === undefined || theirs.by === mine.by) continue
-        const overlap = Math.min(mine.until, theirs.until) - Math.max(mine.from, theirs.from, now)
-        if (overlap <= 0) continue
-        this.#violated(
-          now,
-          "I2",
-          `${name}: node ${host.id} as ${mine.by} and node ${other.id} as ${theirs.by}`,
-        )
-      }
+    seen.rights = rightsOf(host, node, seen.voice, now)
+    for (const mine of seen.rights) {
+      for (const other of this.#seen.values()) if (other !== seen) this.#checkOverlap(host, mine, other, now)
+    }
+  }
+
+  #checkOverlap(host: Host, mine: Right, { id, rights }: Seen, now: number): void {
+    for (const theirs of rights) {
+      const overlap = Math.min(mine.until, theirs.until) - Math.max(mine.from, theirs.from, now)
+      if (overlap <= 0 || theirs.name !== mine.name || isOneHolder(mine, theirs)) continue
+      this.#violated(
+        now,
+        "I2",
+        `${mine.name}: node ${host.id} as ${holderOf(mine)} and node ${id} as ${holderOf(theirs)}`,
+      )
     }
   }
 
@@ -425,47 +414,9 @@ export class Oracle {
   }
 }
 
-function failuresIn(activations: NodeState["activations"]): number {
-  let failed = 0
-  for (const activation of activations.values()) if (activation.failed) failed += 1
-  return failed
-}
-
-function heldOf(tickets: NodeState["tickets"]): string {
-  let held = ""
-  for (const { ticket, gainedAt } of tickets.values()) if (gainedAt !== undefined) held += `${ticket} `
-  return held
-}
-
-const toldOf = ({ quarantine, failed, members, held }: Audible): string =>
-  JSON.stringify({ quarantine, failed, members, held })
-
 /** It stands still, or goes on and cannot know that it did. */
 const isPassedOver = (host: Host, now: number): boolean =>
   host.suspendedAt !== undefined || host.exposedUntil > now
-
-/** The rights that a node exercises if nothing else happens, in true time. */
-function rightsOf(host: Host, node: NodeState, now: number): ReadonlyMap<string, Right> {
-  const rights = new Map<string, Right>()
-  const voice = voiceUntil(node)
-  if (voice === undefined || node.view === undefined) return rights
-  const from = Math.max(now, trueTime(host, node.view.activateAt))
-  const until = trueTime(host, voice)
-  if (until <= from) return rights
-  rights.set(`voice:${host.site}`, { from, until, by: keyOf(node.view.ring) })
-  for (const state of node.tickets.values()) {
-    const mandate = needsMandate(node, state.ticket) ? mandateUntil(node, state) : undefined
-    if (mandate === undefined) continue
-    rights.set(`ticket:${state.ticket}`, {
-      from,
-      until: Math.min(until, trueTime(host, mandate)),
-      by: host.site,
-    })
-  }
-  return rights
-}
-
-const keyOf = (ring: RingId): string => `ring ${ringKey(ring)}`
 
 /** Of two dotted activation epochs: which is later. */
 export function compareEpochs(a: string, b: string): number {

@@ -337,14 +337,19 @@ export class World {
 
   event(id: NodeId, event: NodeEvent): void {
     const host = this.host(id)
-    const { life } = host
-    if (host.frozen) host.held.push(() => host.life === life && this.event(id, event))
+    if (host.frozen) this.#hold(host, event)
     else if (host.node !== undefined) {
       const effects = step(host.node, event, localTime(host, this.now))
       this.#options.trace?.(traceLine(this.now, host.id, event, effects))
       this.steps += 1
       this.#carryOut(host, effects)
     }
+  }
+
+  /** For when it goes on, if it is the same process then. */
+  #hold(host: Host, event: NodeEvent): void {
+    const { life } = host
+    host.held.push(() => host.life === life && this.event(host.id, event))
   }
 
   /** Runs for `duration` ms of true time. */
