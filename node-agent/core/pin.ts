@@ -1,10 +1,15 @@
 /**
  * Which witness object is believed (SPEC W6): the one pinned at the first contact, whose tags never fall. Another object,
  * or the same one set back, is quarantined: its answers count for nothing until an operator accepts it.
+ *
+ * First contact is for a view that speaks alone. Why: two halves of a site of which one has met the witness and one has not
+ * share no node, so nobody could tell the second that the object it meets was made anew. A view that speaks alone shares a
+ * node with each view that ever spoke with the witness (SPEC V6), and that node brings the pin.
  */
 import { isOlderTag, type LeaseSummary, sameHolder, sameTag } from "../../protocol/lease.ts"
 import type { NamedTag, Reply } from "../../protocol/summaries.ts"
 import { after, type Millis, millis, stretched } from "../../protocol/units.ts"
+import { hasVoice } from "./rights.ts"
 import { order } from "./ring.ts"
 import type { NodeState } from "./state.ts"
 import { log, persist, report, type Turn } from "./turn.ts"
@@ -15,6 +20,8 @@ export function believed(turn: Turn, reply: Reply): boolean {
   const { pin } = node.witness
   if (pin === undefined) {
     if (node.pinLost) return quarantine(turn, reply.witness, "no-pin")
+    if (node.view?.standing.kind !== "majority-alone" || !hasVoice(node, turn.now))
+      return defer(turn, reply.witness)
     pinTo(turn, reply.witness)
     order(turn, { kind: "pin", witness: reply.witness })
     return true
@@ -57,6 +64,18 @@ function quarantine(turn: Turn, stranger: string, reason: string): boolean {
   node.witness = { ...node.witness, stranger, quarantine: reason, strangerSince }
   return false
 }
+
+/** Not the first one to be met here, perhaps: until a view speaks alone, or an operator says so. Nobody is paged for it. */
+function defer(turn: Turn, stranger: string): boolean {
+  const { node, now } = turn
+  if (node.witness.reason !== firstContact)
+    log(turn, "info", "witness-first-contact", { witness: stranger.slice(0, 8) })
+  const strangerSince = node.witness.stranger === stranger ? node.witness.strangerSince : now
+  node.witness = { ...node.witness, stranger, strangerSince, reason: firstContact }
+  return false
+}
+
+const firstContact = "first-contact"
 
 function pinTo(turn: Turn, witness: string): void {
   const { node } = turn

@@ -186,7 +186,7 @@ export function onReply(turn: Turn, reply: Reply): void {
   endPost(node, reply.counter)
   const before = node.witness.pin
   if (!believed(turn, reply)) {
-    node.witness = { ...node.witness, reason: node.witness.quarantine }
+    node.witness = { ...node.witness, reason: node.witness.quarantine ?? node.witness.reason }
     return
   }
   const longest = millis(Math.min(node.config.timings.voiceTtl, node.config.timings.mandateTtl) / 3)

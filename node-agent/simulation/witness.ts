@@ -39,8 +39,8 @@ export class WorldWitness {
   twin: { readonly state: ArbiterState; readonly share: number } | undefined
   /** Grants and renewals, all told. */
   granted = 0
-  /** The highest tags ever told by this object, or by those that it took the place of. */
-  readonly #told = new Map<LeaseName, LeaseTag>()
+  /** The highest tags ever told by this object, for mandates also by those that it took the place of. */
+  readonly #told = new Map<string, LeaseTag>()
   #waiting: Waiting[] = []
   #objects = 0
   /** All that were ever registered, by version. */
@@ -108,8 +108,8 @@ export class WorldWitness {
   }
 
   /**
-   * Nobody can tell that the object was set back or made anew, if the claimant never heard of what it forgot: that is beyond what
-   * SPEC W6 promises, so such a claim is lost on its way.
+   * Nobody can tell that the object was set back, if the claimant never heard of what it forgot, nor at a site that never met the
+   * one before that it was made anew: that is beyond what SPEC W6 promises, so such a claim is lost on its way.
    */
   #isBeyondDetection({ challenge, highest, claims, configuration }: Summary): boolean {
     // Registered, and forgotten since: who never heard of that configuration speaks by an older one.
@@ -121,8 +121,13 @@ export class WorldWitness {
   }
 
   #hasForgotten(name: LeaseName): boolean {
-    const told = this.#told.get(name)
+    const told = this.#told.get(this.#toldUnder(name))
     return told !== undefined && isSetBack(this.state, { name, ...told })
+  }
+
+  /** Within a site each view that speaks alone knows the one before (V6); who else meets a new one does not believe it. */
+  #toldUnder(name: LeaseName): string {
+    return name.startsWith("voice:") ? `${this.state.witness} ${name}` : name
   }
 
   #decideWaiting(): void {
@@ -159,7 +164,7 @@ export class WorldWitness {
     )
     this.state = state
     for (const lease of leaseSummaries(state)) {
-      if (!this.#hasForgotten(lease.name)) this.#told.set(lease.name, lease)
+      if (!this.#hasForgotten(lease.name)) this.#told.set(this.#toldUnder(lease.name), lease)
     }
     for (const [index, { summary, answer }] of waiting.entries()) {
       const mine = answers[index] ?? []

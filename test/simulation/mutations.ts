@@ -321,6 +321,19 @@ export const mutations: readonly Mutation[] = [
     shown: schedule("voice-back"),
   },
   {
+    name: "pinned-at-first-sight",
+    rule: "[W6] a view that needs the witness does not pin the first object it meets",
+    patches: [
+      patch(
+        "node-agent/core/pin.ts",
+        'node.view?.standing.kind !== "majority-alone"',
+        "node.view === undefined",
+      ),
+      patch("node-agent/core/pin.ts", "|| !hasVoice(node, turn.now)", ""),
+    ],
+    shown: schedule("first-contact"),
+  },
+  {
     name: "set-back-not-seen",
     rule: "[W6] an object set back decides nothing that a node claims which saw what it forgot",
     patches: [

@@ -176,7 +176,8 @@ function twoViewsInARow(config: ClusterConfig): string | undefined {
  * node 1 falls silent.
  */
 function shorterTtl(config: ClusterConfig): string | undefined {
-  const world = new World(config, { seed: 1 })
+  const world = formed(config)
+  world.kill(1, 2)
   const { timings } = config
   world.host(2).config = {
     ...config,
@@ -311,6 +312,24 @@ function witnessSetBack(config: ClusterConfig): string | undefined {
   return world.violations[0]
 }
 
+/**
+ * [W6] One half speaks with the witness, the other has never met it. The object is made anew, and now the second half gets
+ * through to it, while the first still counts on what the one before granted.
+ */
+function firstContact(config: ClusterConfig): string | undefined {
+  const world = new World(config, { seed: 1 })
+  world.cut(1, 2)
+  world.cut(2, "@witness")
+  world.start()
+  world.run(5000)
+  world.witness.replace()
+  world.cuts.delete("2>@witness")
+  world.cuts.delete("@witness>2")
+  world.run(30_000)
+  world.heal()
+  return notActive(world, [1, 2], 70_000) ?? world.violations[0]
+}
+
 export const schedules = {
   "deaf-holder": { layout: "1x2", play: deafHolder },
   "delayed-claim": { layout: "1x4", play: delayedClaim },
@@ -328,6 +347,7 @@ export const schedules = {
   "amnesiac-voter": { layout: "3x1", play: amnesiacVoter },
   "late-member": { layout: "2x2", play: lateMember },
   "one-way-link": { layout: "1x3", play: oneWayLink },
+  "first-contact": { layout: "1x2", play: firstContact },
   "witness-set-back": { layout: "1x2", play: witnessSetBack },
   "voice-back": { layout: "1x2", config: { service: [service(ledger, slow)] }, play: voiceBack },
   "site-killed": {

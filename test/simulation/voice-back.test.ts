@@ -12,6 +12,8 @@ test("[VL8] [S3] it knows what the other one ran, and waits for the margin from 
   const activeOn = (id: number) => world.active("ledger")[0] === id
   world.start()
   world.runUntil(() => activeOn(1), 10_000)
+  // Both have met the witness.
+  world.run(1000)
   world.cut("1", "2")
   world.run(1000)
   for (const [loses, gains] of [

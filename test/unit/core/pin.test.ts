@@ -25,8 +25,8 @@ function reply(node: NodeState, witness: string, leases: readonly LeaseSummary[]
 
 /** A node that believes `pinned` and saw (2, 5) at 1000, having sent document 1 at `sentAt`. */
 function believing(sentAt = 1100): NodeState {
-  const node = nodeInView(config, [1])
-  believed(turnAt(node, 900), reply(node, pinned))
+  const node = nodeInView(config, [1, 2])
+  believed(turnAt(node, 1000), reply(node, pinned))
   noteWatch(turnAt(node, 1000), name, lease(2, 5), pinned, lease(2, 5))
   node.witness = {
     ...node.witness,
@@ -36,11 +36,37 @@ function believing(sentAt = 1100): NodeState {
 }
 
 test("[W6] the first object met is pinned, stored, and told to the members", () => {
-  const node = nodeInView(config, [1])
+  const node = nodeInView(config, [1, 2])
   expect(believed(turnAt(node, 1000), reply(node, pinned))).toBe(true)
   expect(node.witness.pin).toBe(pinned)
   expect(node.durable.state.witness?.incarnation).toBe(pinned)
   expect(pendingOf(node)).toEqual([{ kind: "pin", witness: pinned }])
+})
+
+describe("[W6] first contact is for a view that speaks alone, and may", () => {
+  test.each([
+    { what: "half of the site", node: () => nodeInView(config, [1]), now: 1000 },
+    { what: "no ring lease", node: () => nodeInView(config, [1, 2]), now: 1400 },
+    { what: "not yet active", node: () => nodeInView(config, [1, 2], { activateAt: at(1300) }), now: 1200 },
+  ])("$what: not pinned, nobody is paged, an operator may accept it", ({ node: make, now }) => {
+    const node = make()
+    const turn = turnAt(node, now)
+    expect(believed(turn, reply(node, pinned))).toBe(false)
+    expect(believed(turn, reply(node, pinned))).toBe(false)
+    expect(node.witness).toMatchObject({ pin: undefined, quarantine: undefined, reason: "first-contact" })
+    expect(node.witness.events).toEqual([])
+    expect(pendingOf(node)).toEqual([])
+    expect(acceptStranger(turnAt(node, now + 1000))).toBe(true)
+    expect(node.witness).toMatchObject({ pin: pinned, believeFrom: now + (10_000 * 1.001) / 0.999 })
+  })
+
+  test("a member that has the pin tells it to half of the site", () => {
+    const node = nodeInView(config, [1])
+    believed(turnAt(node, 1000), reply(node, other))
+    adoptPin(turnAt(node, 1000), pinned)
+    expect(believed(turnAt(node, 1100), reply(node, pinned))).toBe(true)
+    expect(believed(turnAt(node, 1100), reply(node, other))).toBe(false)
+  })
 })
 
 test("[W6] a node that lost its record believes none until a member tells it the pin", () => {
