@@ -132,6 +132,7 @@ export type RefusalReason =
   | "counter-not-rising"
   | "challenge-mismatch"
   | "configuration-older"
+  | "configuration-newer"
   | "set-back"
   | "not-entitled"
 

@@ -96,8 +96,15 @@ export interface Summary {
   /** The witness incarnation this node believes in; "" if it knows none. With another one nothing is stored. */
   readonly challenge: string
   readonly site: SiteId
-  /** The cluster configuration the node runs: the witness refuses claims of an older version (SPEC W14). */
-  readonly configuration: { readonly version: number; readonly checksum: string }
+  /**
+   * The cluster configuration the node runs; `active` if it claims by a proposal, which is to follow that version. The witness
+   * refuses claims of an older version, and of a newer one that does not follow the one it knows (SPEC W14).
+   */
+  readonly configuration: {
+    readonly version: number
+    readonly checksum: string
+    readonly active?: number | undefined
+  }
   readonly view: View | undefined
   readonly state: SiteState
   /** Taken once this summary's reply names `challenge` as its `witness`; to be sent again otherwise. */

@@ -25,7 +25,7 @@ import { type ClaimOf, judgeClaim, type LeaseEntry, refuse, type Verdict } from 
 
 /** What the arbiter needs of the cluster's configuration. */
 export interface ArbiterRules {
-  /** Of the configuration: claims made under an older one are refused (SPEC W14). */
+  /** Of the configuration: claims made under another one are refused, but for a proposal to follow it (SPEC W14). */
   readonly version: number
   readonly sites: readonly SiteId[]
   readonly tickets: readonly Ticket[]
@@ -57,8 +57,10 @@ export interface ArbiterState {
 export interface Submission {
   readonly id: ClaimId
   readonly challenge: string
-  /** Version of the cluster configuration the node runs. */
+  /** Version of the cluster configuration the node claims by. */
   readonly configuration: number
+  /** The version in use, where it claims by a proposal that members of its view have stored. */
+  readonly active: number | undefined
   /** The highest tags the node ever saw: above what stands here, they tell that this object was set back (W6). */
   readonly highest: readonly NamedTag[]
   readonly claims: readonly LeaseClaim[]
@@ -67,7 +69,8 @@ export interface Submission {
 export function submissionOf(summary: Summary): Submission {
   const { node, incarnation, counter, challenge, configuration, highest, claims } = summary
   const id = { node, incarnation, counter }
-  return { id, challenge, configuration: configuration.version, highest, claims }
+  const { version, active } = configuration
+  return { id, challenge, configuration: version, active, highest, claims }
 }
 
 export interface Arbitration {
@@ -186,12 +189,14 @@ function noteDocument(state: ArbiterState, { node, incarnation, counter }: Claim
   return { ...state, lastDocuments: { ...state.lastDocuments, [node]: { incarnation, counter } } }
 }
 
-/** Made for another object, replayed, of an older configuration, or by one that saw what this object has forgotten. */
+/** Made for another object, replayed, of another configuration, or by one that saw what this object has forgotten. */
 function inadmissible(state: ArbiterState, submission: Submission): RefusalReason | undefined {
   if (submission.challenge !== state.witness) return "challenge-mismatch"
   if (documentAge(state, submission.id) === "older") return "counter-not-rising"
   if (submission.configuration < state.rules.version) return "configuration-older"
   if (submission.highest.some((seen) => isSetBack(state, seen))) return "set-back"
+  if (submission.configuration > state.rules.version && submission.active !== state.rules.version)
+    return "configuration-newer"
   return undefined
 }
 

@@ -258,9 +258,12 @@ export function isRegistered(node: NodeState, { config }: Prepared): boolean {
 export function claimedConfiguration(node: NodeState): {
   readonly version: number
   readonly checksum: string
+  readonly active?: number
 } {
   const { version, checksum } = node.config
-  return node.view?.proposed ?? node.view?.joint ?? { version, checksum }
+  const proposal = node.view?.proposed ?? node.view?.joint
+  if (proposal === undefined) return { version, checksum }
+  return { version: proposal.version, checksum: proposal.checksum, active: version }
 }
 
 export function nextConfigurationWork(node: NodeState): Instant | undefined {

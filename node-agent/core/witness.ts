@@ -305,6 +305,8 @@ function onRefusal(turn: Turn, answer: LeaseAnswer & { kind: "refused" }): void 
   node.witness = {
     ...node.witness,
     releases: node.witness.releases.filter((each) => each.name !== answer.name),
+    // Shown by `status`: it goes on until an operator has registered, or applied, the configuration.
+    reason: answer.reason === "configuration-newer" ? answer.reason : node.witness.reason,
   }
   if (!answer.name.startsWith("mandate:")) return
   const ticket = ticketName(answer.name.slice("mandate:".length))

@@ -52,11 +52,20 @@ export class WorldWitness {
   constructor(config: ClusterConfig, schedule: (delay: number, run: () => void) => void, now: () => number) {
     this.#schedule = schedule
     this.#now = now
+    this.state = emptyState(this.#noted(config), 0)
+  }
+
+  /** `quorumbeat witness register`: an operator's word. */
+  register(config: ClusterConfig): void {
+    this.state = { ...this.state, rules: arbiterRules(this.#noted(config)) }
+  }
+
+  #noted(config: ClusterConfig): WitnessConfiguration {
     const told = JSON.stringify({ ...registrationOf(config), preferred_nodes: [] })
     const parsed = parseConfiguration(told)
     assert(parsed.kind === "ok", "a configuration registers itself")
     this.#configurations.set(config.version, parsed.value)
-    this.state = emptyState(parsed.value, 0)
+    return parsed.value
   }
 
   /** What the object's own clock shows. No decision may ask. */

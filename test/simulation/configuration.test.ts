@@ -108,6 +108,42 @@ describe("[LC4] a change that breaks on its way", () => {
   })
 })
 
+describe("[W14] a newer file that no ring has ordered", () => {
+  const policy = (name: string, version: number): Plain => ({
+    ...oneSite(4, { policy: name }),
+    version,
+    service: [ledger],
+    witness,
+  })
+
+  test("gives a node no voice, though it would have one with the witness by that file", () => {
+    const world = started(policy("split", 1), 1, 2, 3, 4)
+    world.run(3_000)
+    world.kill(4)
+    world.host(4).config = accepted(parse(policy("last-man-standing", 2)))
+    for (const other of [1, 2, 3]) world.cut(4, other)
+    world.start(4)
+    world.run(30_000)
+    expect(world.core(4).view?.standing.kind).toBe("needs-witness")
+    expect(world.core(4).witness.pin).toBe(world.witness.state.witness)
+    expect(world.core(4).view?.voice.deadline).toBeUndefined()
+    expect(isWhole(world, 1, 2, 3)).toBe(true)
+    expect(world.violations).toEqual([])
+  })
+
+  test("does once it is registered: all agents were stopped for it", () => {
+    const world = started(policy("split", 1), 1, 2, 3, 4)
+    world.run(3_000)
+    world.kill(1, 2, 3, 4)
+    const next = accepted(parse(policy("last-man-standing", 2)))
+    for (const host of world.hosts.values()) host.config = next
+    world.witness.register(next)
+    world.start(4)
+    expect(world.runUntil(() => world.core(4).view?.voice.deadline !== undefined, 60_000)).toBe(true)
+    expect(world.violations).toEqual([])
+  })
+})
+
 describe("[LC6] a node that missed a change", () => {
   test("is in no view before it has it, and is told by its peers", () => {
     const world = started(cluster(3, 1), 1, 2, 3)

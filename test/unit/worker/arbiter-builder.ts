@@ -113,7 +113,15 @@ export function submission(
   more: Partial<Submission> = {},
 ): Submission {
   const id = { node: nodeId(node), incarnation: incarnation(1), counter }
-  return { id, challenge: emptyState.witness, configuration: 1, highest: [], claims, ...more }
+  return {
+    id,
+    challenge: emptyState.witness,
+    configuration: 1,
+    active: undefined,
+    highest: [],
+    claims,
+    ...more,
+  }
 }
 
 /** A witness that remembers: each call is one document that is decided alone. */

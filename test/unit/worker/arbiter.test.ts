@@ -314,12 +314,24 @@ describe("rule 5: refusals", () => {
     expect(renewed).toMatchObject({ kind: "renewed" })
   })
 
-  it("[W14] claims made under an older configuration are refused, under a newer one they count", () => {
+  it.each([
+    ["an older one", { configuration: 2 }, "configuration-older"],
+    ["an older one, though it is to follow this one", { configuration: 2, active: 3 }, "configuration-older"],
+    ["this one", { configuration: 3 }, undefined],
+    ["this one, a proposal that was registered", { configuration: 3, active: 2 }, undefined],
+    ["a newer one that is not registered", { configuration: 4 }, "configuration-newer"],
+    ["a proposal to follow this one", { configuration: 4, active: 3 }, undefined],
+    ["a proposal to follow an older one", { configuration: 4, active: 2 }, "configuration-newer"],
+    [
+      "a proposal to follow one that is not registered",
+      { configuration: 5, active: 4 },
+      "configuration-newer",
+    ],
+  ])("[W14] a claim made under %s", (_, made, reason) => {
     const arbiter = new TestArbiter({ ...emptyState, rules: { ...rules, version: 3 } })
-    const older = arbiter.submit(submission(1, 1, [mandate("a", 1)], { configuration: 2 }))
-    expect(older).toMatchObject({ kind: "refused", reason: "configuration-older" })
-    const newer = arbiter.submit(submission(1, 2, [mandate("a", 1)], { configuration: 4 }))
-    expect(newer).toMatchObject({ kind: "granted" })
+    const answer = arbiter.submit(submission(1, 1, [mandate("a", 1)], made))
+    expect(answer).toMatchObject(reason === undefined ? { kind: "granted" } : { kind: "refused", reason })
+    if (reason !== undefined) expect(arbiter.state.leases).toEqual({})
   })
 })
 
