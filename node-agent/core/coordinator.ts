@@ -6,13 +6,14 @@
 import type { ServiceConfig } from "../../protocol/cluster.ts"
 import { voiceLease } from "../../protocol/lease.ts"
 import { earliest, epoch, type Instant } from "../../protocol/units.ts"
+import { type Derivation, keeping } from "./derived.ts"
 import { watchDualActive } from "./dual-active.ts"
 import { agingFailures, forgetFailures } from "./failures.ts"
 import { fenceNodes, isPersonNeeded, nextFencing } from "./fencing.ts"
-import { driveMandates, moveOf, nextMandateWork, releaseMandate } from "./mandate.ts"
+import { driveMandates, mandateOccasions, moveOf, releaseMandate } from "./mandate.ts"
 import { memoWritten, type Plan, performWaitingActs } from "./memo.ts"
 import { failbacks, isSettled, type Placement, placementOf } from "./placement.ts"
-import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
+import { hasMandate, hasVoice, mandateUntil, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
 import { type Lasting, lastedAt, noteSince } from "./since.ts"
 import type { NodeState } from "./state.ts"
@@ -24,16 +25,40 @@ export function coordinate(turn: Turn): void {
   const { node, now } = turn
   if (!isDriving(node)) return
   watchDualActive(turn)
-  noteSince(node, lastingOf(node), now)
-  const placements = placementsOf(node, now)
-  const plans = plansOf(placements)
-  if (hasVoice(node, now)) act(turn, placements, plans)
-  postIfDue(turn, plans)
+  noteSince(node, lastingOf(node, now), now)
+  const outlook = outlookOf(node, now)
+  if (hasVoice(node, now)) act(turn, outlook)
+  postIfDue(turn, outlook.plans)
 }
 
-function lastingOf(node: NodeState): readonly Lasting[] {
-  return [...agingFailures(node), ...failbacks(node)]
+const lasting: Derivation<readonly Lasting[]> = {
+  parts: ["config", "ordered", "view"],
+  derive: (node) => ({ value: [...agingFailures(node), ...failbacks(node)], until: undefined }),
 }
+
+const lastingOf = keeping(lasting)
+
+/** What is to be done with each service, as things stand. */
+interface Outlook {
+  readonly placements: readonly Placed[]
+  /** What is about to be assigned, a proof's wait included: the memo names it before it happens. */
+  readonly plans: readonly Plan[]
+}
+
+interface Placed {
+  readonly service: ServiceConfig
+  readonly placement: Placement
+}
+
+const outlook: Derivation<Outlook> = {
+  parts: ["config", "self", "view", "ordered", "tickets", "peers", "sites", "health"],
+  derive: (node, now) => {
+    const placements = placementsOf(node, now)
+    return { value: { placements, plans: plansOf(placements) }, until: outlookUntil(node, placements, now) }
+  },
+}
+
+const outlookOf = keeping(outlook)
 
 /** One after the other: what is decided for one counts for those that must not share a node with it (SPEC S18). */
 function placementsOf(node: NodeState, now: Instant): readonly Placed[] {
@@ -45,12 +70,6 @@ function placementsOf(node: NodeState, now: Instant): readonly Placed[] {
   })
 }
 
-interface Placed {
-  readonly service: ServiceConfig
-  readonly placement: Placement
-}
-
-/** What is about to be assigned, a proof's wait included: the memo names it before it happens. */
 function plansOf(placements: readonly Placed[]): readonly Plan[] {
   return placements.flatMap(({ service, placement }) =>
     placement.kind === "assign" || placement.kind === "wait"
@@ -59,7 +78,17 @@ function plansOf(placements: readonly Placed[]): readonly Plan[] {
   )
 }
 
-function act(turn: Turn, placements: readonly Placed[], plans: readonly Plan[]): void {
+/** The first of the instants ahead that a placement compares with the present: a mandate's end, a proof, what lasts. */
+function outlookUntil(node: NodeState, placements: readonly Placed[], now: Instant): Instant | undefined {
+  const instants = [
+    ...[...node.tickets.values()].map((ticket) => mandateUntil(node, ticket)),
+    ...placements.map(({ placement }) => (placement.kind === "wait" ? placement.at : undefined)),
+    ...lastingOf(node, now).map((each) => lastedAt(node, each)),
+  ]
+  return earliest(...instants.filter((each) => each !== undefined && each > now))
+}
+
+function act(turn: Turn, { placements, plans }: Outlook): void {
   const { node } = turn
   driveMandates(turn)
   performWaitingActs(turn, plans)
@@ -76,7 +105,7 @@ function act(turn: Turn, placements: readonly Placed[], plans: readonly Plan[]):
     }
     if (placement.kind === "assign" && written) assign(turn, service, placement.node)
   }
-  updateView(node, () => ({ lookAgain }))
+  if (node.view?.lookAgain !== lookAgain) updateView(node, () => ({ lookAgain }))
 }
 
 function assign(turn: Turn, service: ServiceConfig, to: Plan["node"]): void {
@@ -150,13 +179,22 @@ function noteBlocked(turn: Turn, service: ServiceConfig, placement: Placement): 
 
 /** When the coordinator has something to do, if nothing else happens. */
 export function nextCoordination(node: NodeState): Instant | undefined {
-  const { view } = node
-  if (view === undefined || !isDriving(node)) return undefined
-  return upcoming(node, [
-    view.activateAt,
-    view.lookAgain,
-    nextMandateWork(node),
-    ...lastingOf(node).map((each) => lastedAt(node, each)),
-    ...nextFencing(node),
-  ])
+  return isDriving(node) ? upcoming(node, occasionsOf(node, node.steppedAt)) : undefined
 }
+
+/** Instants at which something may be due, past ones too. */
+const occasions: Derivation<readonly (Instant | undefined)[]> = {
+  parts: ["config", "self", "view", "ordered", "tickets", "witness", "fencing", "strangersFencedFrom"],
+  derive: (node, now) => ({
+    value: [
+      node.view?.activateAt,
+      node.view?.lookAgain,
+      ...mandateOccasions(node),
+      ...lastingOf(node, now).map((each) => lastedAt(node, each)),
+      ...nextFencing(node),
+    ],
+    until: undefined,
+  }),
+}
+
+const occasionsOf = keeping(occasions)

@@ -3,7 +3,7 @@
  * operator, a fault in this program. It is seen where it can be: in the phases that members of a view tell, and in the
  * heartbeats of the other sites. Then the lower epoch stops and people are told. Nothing is started or allowed by it.
  */
-import type { ServiceConfig } from "../../protocol/cluster.ts"
+import type { ClusterConfig, ServiceConfig } from "../../protocol/cluster.ts"
 import {
   after,
   epoch,
@@ -12,8 +12,9 @@ import {
   type ServiceName,
   type SiteId,
 } from "../../protocol/units.ts"
+import { type Derivation, keeping } from "./derived.ts"
 import type { SiteMessage } from "./site-messages.ts"
-import type { NodeState, ReportedPhase } from "./state.ts"
+import type { NodeState, ReportedPhase, View } from "./state.ts"
 import { report, type Turn, withEntry } from "./turn.ts"
 
 /** Told by a node that stops what it never started. Such a thing has no epoch: every other is higher. */
@@ -44,13 +45,17 @@ function copiesHere(
   if (view === undefined) return []
   const assigned = ordered.services.find((each) => each.service === service.name)?.assignment?.epoch
   // What a member brought along from the view it left had ended with its lease, and is given up now (SPEC S7).
-  const isFresh = now < after(view.installedAt, config.timings.lease)
+  const isFresh = now < freshUntil(view, config)
   return view.members.flatMap((member) => {
     const told = view.phases.get(member)?.get(service.name)
     if (told === undefined || !isActive(told, service)) return []
     const isLeft = isFresh && told.epoch !== undefined && told.epoch !== assigned && endsByItself(service)
     return isLeft ? [] : [{ member, epoch: told.epoch }]
   })
+}
+
+function freshUntil(view: View, { timings }: ClusterConfig): Instant {
+  return after(view.installedAt, timings.lease)
 }
 
 function endsByItself({ proof }: ServiceConfig): boolean {
@@ -156,26 +161,47 @@ export function outrankingSite(node: NodeState, service: ServiceName, mandate: n
 export function watchDualActive(turn: Turn): void {
   const { node, now } = turn
   if (node.view === undefined || node.membership.kind !== "operational") return
-  for (const service of node.config.services) {
-    const copies = copiesHere(node, service, now)
-    const other = copies.length > 0 ? otherSiteWith(node, service.name) : undefined
-    const isDouble = copies.length > 1 || other !== undefined
-    if (isDouble === node.doubles.has(service.name)) continue
+  for (const { service, copies, other, isDouble } of changesOf(node, now)) {
     const doubles = new Set(node.doubles)
-    if (isDouble) doubles.add(service.name)
-    else doubles.delete(service.name)
+    if (isDouble) doubles.add(service)
+    else doubles.delete(service)
     node.doubles = doubles
     if (node.view.coordinator !== node.self.id) continue
-    if (!isDouble) report(turn, "info", "dual-active-ended", service.name, "one of them stopped")
-    else if (other === undefined)
-      report(turn, "critical", "dual-active", service.name, describe(node, copies))
+    if (!isDouble) report(turn, "info", "dual-active-ended", service, "one of them stopped")
+    else if (other === undefined) report(turn, "critical", "dual-active", service, describe(node, copies))
     else {
       const at = epoch(Math.max(other.epoch, highestMandate(copies)))
       const where = `${describe(node, copies)}, and at site ${other.site} (mandate epoch ${other.epoch})`
-      report(turn, "critical", "dual-active", service.name, where, `e${at}`)
+      report(turn, "critical", "dual-active", service, where, `e${at}`)
     }
   }
 }
+
+/** A service that is active twice and was not noted as such, or the reverse. */
+interface DoubleChange {
+  readonly service: ServiceName
+  readonly copies: readonly Copy[]
+  readonly other: ReturnType<typeof otherSiteWith>
+  readonly isDouble: boolean
+}
+
+const doubleChanges: Derivation<readonly DoubleChange[]> = {
+  parts: ["config", "view", "ordered", "sites", "doubles"],
+  derive: (node, now) => {
+    const value = node.config.services.flatMap((service) => {
+      const copies = copiesHere(node, service, now)
+      const other = copies.length > 0 ? otherSiteWith(node, service.name) : undefined
+      const isDouble = copies.length > 1 || other !== undefined
+      return isDouble === node.doubles.has(service.name)
+        ? []
+        : [{ service: service.name, copies, other, isDouble }]
+    })
+    const until = node.view === undefined ? undefined : freshUntil(node.view, node.config)
+    return { value, until: until !== undefined && until > now ? until : undefined }
+  },
+}
+
+const changesOf = keeping(doubleChanges)
 
 function describe({ config }: NodeState, copies: readonly Copy[]): string {
   const words = copies.map(({ member, epoch: at }) => {

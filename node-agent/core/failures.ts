@@ -24,8 +24,9 @@ export function agingFailures(node: NodeState): readonly (Lasting & { readonly f
 /** The coordinator, with voice. */
 export function forgetFailures(turn: Turn): void {
   const { node, now } = turn
-  if (ringVersion(node) < 2) return
-  for (const aging of agingFailures(node))
+  const failures = agingFailures(node)
+  if (failures.length === 0 || ringVersion(node) < 2) return
+  for (const aging of failures)
     if (hasLasted(node, aging, now) && beginAct(node, aging.what)) order(turn, aging.forget)
 }
 

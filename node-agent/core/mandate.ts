@@ -328,12 +328,14 @@ export function announceRelease(
 
 /** When the coordinator has something to do for a mandate, if nothing else happens. */
 export function nextMandateWork(node: NodeState): Instant | undefined {
-  return upcoming(
-    node,
-    [...node.tickets.values()].flatMap((state) => {
-      if (!needsMandate(node, state.ticket)) return []
-      const bound = state.pledge?.site === node.self.site ? undefined : state.pledge?.until
-      return [state.nextClaim, bound, waitedOutAt(node, mandateLease(state.ticket)), claimFrom(node, state)]
-    }),
-  )
+  return upcoming(node, mandateOccasions(node))
+}
+
+/** Past ones too. */
+export function mandateOccasions(node: NodeState): readonly (Instant | undefined)[] {
+  return [...node.tickets.values()].flatMap((state) => {
+    if (!needsMandate(node, state.ticket)) return []
+    const bound = state.pledge?.site === node.self.site ? undefined : state.pledge?.until
+    return [state.nextClaim, bound, waitedOutAt(node, mandateLease(state.ticket)), claimFrom(node, state)]
+  })
 }
