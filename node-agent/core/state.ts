@@ -220,7 +220,14 @@ export interface Ring {
   /** Report parts per member while in Recovery; complete ones parsed at installation. */
   readonly reports: ReadonlyMap<NodeId, readonly (string | undefined)[]>
   /** Own health entry as last put on the token, to send it again when it changes. */
-  readonly healthTold: Uint8Array | undefined
+  readonly healthTold: HealthTold | undefined
+}
+
+export interface HealthTold {
+  readonly bytes: Uint8Array
+  /** What it was made of: while these are the same, so is the entry. */
+  readonly health: NodeState["health"]
+  readonly activations: NodeState["activations"]
 }
 
 export interface LeftRing {

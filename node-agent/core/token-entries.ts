@@ -129,16 +129,19 @@ function ownWatches(node: NodeState): readonly WatchEntry[] {
 /** Own health when it changed, and otherwise in turn. */
 function withOwnHealth(node: NodeState, token: TokenFrame): readonly HealthSlot[] {
   const slots = token.health.filter((slot) => slot.owner !== node.self.id)
-  const { ring } = node
+  const { ring, health, activations } = node
   if (ring === undefined) return slots
-  const bytes = encodeHealth({ ...node.health, services: serviceHealth(node) })
+  const told = ring.healthTold
   const myTurn =
     Math.floor(token.number / ring.members.length) % (4 * ring.members.length) ===
     ring.members.indexOf(node.self.id)
-  const isKnown = ring.healthTold !== undefined && sameBytes(bytes, ring.healthTold)
-  if (isKnown && !myTurn) return slots
-  const all = fitting([...slots, { owner: node.self.id, bytes }], tokenLists.health)
-  if (all.length > slots.length) node.ring = { ...ring, healthTold: bytes }
+  if (told?.health === health && told.activations === activations && !myTurn) return slots
+  const bytes = encodeHealth({ ...health, services: serviceHealth(node) })
+  const isKnown = told !== undefined && sameBytes(bytes, told.bytes)
+  const all =
+    isKnown && !myTurn ? slots : fitting([...slots, { owner: node.self.id, bytes }], tokenLists.health)
+  if (isKnown || all.length > slots.length)
+    node.ring = { ...ring, healthTold: { bytes, health, activations } }
   return all
 }
 
