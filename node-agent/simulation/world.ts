@@ -434,7 +434,8 @@ export class World {
     const at = this.now + delay
     let index = this.#queue.length
     while (index > 0 && (this.#queue[index - 1]?.at ?? 0) > at) index -= 1
-    this.#queue.splice(index, 0, { at, run })
+    if (index === this.#queue.length) this.#queue.push({ at, run })
+    else this.#queue.splice(index, 0, { at, run })
   }
 
   /** Dropped if the process has ended by then. */
