@@ -19,7 +19,19 @@ export function documentOf(tables: Tables): string {
   return Buffer.from(JSON.stringify(tables)).toString("base64")
 }
 
+/** Every node reads every document, each several times. */
+const read = new Map<string, ClusterConfig | undefined>()
+const readMax = 64
+
 export function readDocument(document: string): ClusterConfig | undefined {
+  if (!read.has(document)) {
+    if (read.size === readMax) read.clear()
+    read.set(document, parsed(document))
+  }
+  return read.get(document)
+}
+
+function parsed(document: string): ClusterConfig | undefined {
   try {
     return readTables(JSON.parse(Buffer.from(document, "base64").toString()))
   } catch {
