@@ -9,7 +9,7 @@
 import type { LinkProbeFrame, LinkReport, LinkState } from "../../protocol/frame.ts"
 import { lossMax } from "../../protocol/frame.ts"
 import { linkThresholds } from "../../protocol/profiles.ts"
-import { after, elapsed, type Instant, millis, type NodeId } from "../../protocol/units.ts"
+import { after, elapsed, type Instant, type Millis, millis, type NodeId } from "../../protocol/units.ts"
 import type { LinkId } from "./events.ts"
 import {
   compareCounts,
@@ -143,6 +143,11 @@ function probeInTurn(turn: Turn, way: Way): void {
 
 function probeLooks({ config }: NodeState): number {
   return Math.ceil(probeEveryMin / config.timings.heartbeat)
+}
+
+/** A turn of probes of so many members, where each look is as late as a timer brings it. */
+export function turnLongest(node: NodeState, members: number): Millis {
+  return millis(members * probeLooks(node) * node.config.timings.heartbeat * lookLateShare)
 }
 
 function probeLinks(turn: Turn, to: NodeId): void {

@@ -17,7 +17,7 @@ import {
 import { silentRange } from "../../protocol/version.ts"
 import { compatible, isBehind, markOf } from "./configuration-spread.ts"
 import { joinsAreProbes, probePace, sitePeers } from "./gather-pace.ts"
-import { heardAt } from "./links.ts"
+import { heardAt, turnLongest } from "./links.ts"
 import { draw } from "./random.ts"
 import { helloFor, knowsVersions, peerIncarnation, versionWith } from "./session.ts"
 import type { NodeState, Peer } from "./state.ts"
@@ -119,9 +119,14 @@ function nextProbe(node: NodeState, now: Instant): Instant {
 function probe(turn: Turn, peer: Peer): void {
   const { node, now } = turn
   const { membership } = node
-  if (membership.kind === "gather" && joinsAreProbes(node) && membership.joins.has(peer.node.id)) {
-    setPeer(node, peer.node.id, { nextProbe: nextProbe(node, now) })
-    return
+  if (membership.kind === "gather" && joinsAreProbes(node)) {
+    const { joins, since } = membership
+    const joinedBy = after(since, node.config.timings.gatherWait)
+    const hasJoined = joins.has(peer.node.id)
+    if (hasJoined || now < joinedBy) {
+      setPeer(node, peer.node.id, { nextProbe: hasJoined ? nextProbe(node, now) : joinedBy })
+      return
+    }
   }
   const id = peer.probe + 1
   // The probe before was not answered: the evidence starts anew.
@@ -231,7 +236,8 @@ export function heardNow(node: NodeState, now: Instant, since?: Instant): readon
   for (const peer of node.peers.values()) {
     const { heard: at, incarnation } = node.links.peers.get(peer.node.id) ?? neverHeard
     if (!peer.sameSite || at === undefined || incarnation === undefined) continue
-    const isRecent = since === undefined ? elapsed(at, now) <= hearWindow(node) : at >= since
+    const window = node.view?.members.includes(peer.node.id) ? memberWindow(node) : hearWindow(node)
+    const isRecent = since === undefined ? elapsed(at, now) <= window : at >= since
     if (isRecent) heard.push({ node: peer.node.id, incarnation })
   }
   return heard
@@ -243,6 +249,11 @@ const neverHeard = { heard: undefined, incarnation: undefined }
 function hearWindow(node: NodeState): Millis {
   const { heartbeat, misses, retransmit } = node.config.timings
   return millis(Math.max(3 * probeInterval(node), heartbeat + misses * retransmit))
+}
+
+/** Of a ring's members, as many as are off the token's way are heard once in a turn. */
+function memberWindow(node: NodeState): Millis {
+  return millis(Math.max(hearWindow(node), turnLongest(node, sitePeers(node))))
 }
 
 export function setPeer(node: NodeState, id: NodeId, change: Partial<Peer>): void {

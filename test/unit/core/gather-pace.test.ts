@@ -146,13 +146,30 @@ describe("[R6] thirty nodes", () => {
     expect([...gatherOf(node).joins.keys()]).toEqual([3])
   })
 
-  test("[R5] who has joined is not probed; the others are, each at most every 580 ms", () => {
+  test("[R5] who has joined is not probed; the others are once they had their time, each at most every 580 ms", () => {
     const node = nodeOf(count)
-    hear(node, 2, joinOf(count), 2000)
+    const { waitUntil } = hear(node, 2, joinOf(count), 2000)
     tickPeers(turnAt(node, 2000))
     expect(node.peers.get(nodeId(2))).toMatchObject({ probe: 0, nextProbe: 2580 })
-    expect(node.peers.get(nodeId(3))).toMatchObject({ probe: 1, nextProbe: 2580 })
-    expect(nextPeerWork(node)).toBeGreaterThan(2000)
+    expect(node.peers.get(nodeId(3))).toMatchObject({ probe: 0, nextProbe: waitUntil })
+    tickPeers(turnAt(node, waitUntil))
+    expect(node.peers.get(nodeId(2))).toMatchObject({ probe: 0, nextProbe: 2580 })
+    expect(node.peers.get(nodeId(3))).toMatchObject({ probe: 1, nextProbe: waitUntil + 580 })
+    expect(nextPeerWork(node)).toBeGreaterThan(waitUntil)
+  })
+
+  test("a member counts as heard for a turn of the links' probes, others for three probes", () => {
+    const node = nodeInView(configOf("1x3", oneSite(count)), numbers(28))
+    const [turn, probes] = [29 * 200 * 1.5, 3 * 580]
+    for (const [id, heard] of [
+      [27, 9000 - turn],
+      [28, 9000 - turn - 1],
+      [29, 9000 - probes],
+      [30, 9000 - probes - 1],
+    ] as const)
+      Object.assign(node.links.peers.get(nodeId(id)) ?? {}, { heard: at(heard), incarnation: start })
+    enterGather(turnAt(node, 9000), "token-lost", undefined)
+    expect(gatherOf(node).told?.hears.map((each) => each.node)).toEqual([27, 29, 1])
   })
 })
 
