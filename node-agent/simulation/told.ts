@@ -2,11 +2,6 @@
 import type { NodeId } from "../../protocol/units.ts"
 import type { LogLevel } from "../core/effects.ts"
 
-export interface Due {
-  readonly at: number
-  readonly run: () => void
-}
-
 export interface LogLine {
   readonly at: number
   readonly node: NodeId

@@ -12,6 +12,7 @@ import type { NodeEvent, OperatorCommand } from "../core/events.ts"
 import { nextDeadline, step } from "../core/node.ts"
 import { createRandom, draw, type Random } from "../core/random.ts"
 import type { NodeState } from "../core/state.ts"
+import { Agenda } from "./agenda.ts"
 import { persist } from "./disk.ts"
 import { WorldFences } from "./fences.ts"
 import { createHost, exposure, foundServices, type Host, localTime, trueTime, wakeClock } from "./machine.ts"
@@ -21,7 +22,7 @@ import { Oracle } from "./oracle.ts"
 import { startProcess, wallStart } from "./process.ts"
 import { isActive, WorldServices } from "./services.ts"
 import type { Surroundings } from "./surroundings.ts"
-import type { Answer, Due, LogLine } from "./told.ts"
+import type { Answer, LogLine } from "./told.ts"
 import { traceLine } from "./trace.ts"
 import { Uplink } from "./uplink.ts"
 import { WorldWatchdogs } from "./watchdog.ts"
@@ -51,7 +52,7 @@ export class World {
   readonly #random: Random
   readonly #oracle: Oracle
   readonly #around: Surroundings
-  readonly #queue: Due[] = []
+  readonly #agenda = new Agenda()
   #nextRequest = 1
 
   constructor(config: ClusterConfig, options: WorldOptions = {}) {
@@ -60,7 +61,7 @@ export class World {
     this.#random = createRandom(this.#options.seed)
     this.witness = new WorldWitness(
       config,
-      (delay, run) => this.#at(delay, run),
+      (delay, run) => this.after(delay, run),
       () => this.now,
     )
     for (const { id } of config.nodes) this.install(config, id)
@@ -68,7 +69,7 @@ export class World {
     this.witness.forgot = () => this.#oracle.acknowledged.forgotten()
     const around: Surroundings = {
       now: () => this.now,
-      at: (delay, run) => this.#at(delay, run),
+      at: (delay, run) => this.after(delay, run),
       after: (host, delay, run) => this.#after(host, delay, run),
       tell: (host, event) => this.event(host.id, event),
       varied: (delay) => this.#varied(delay),
@@ -78,7 +79,7 @@ export class World {
     this.fences = new WorldFences(around, this.#options.fenceDelay, (id) => this.powerOff(id))
     this.services = new WorldServices(around, this.#oracle, () => this.#varied(this.#options.serviceDelay))
     this.network = new Network(this.#options, this.#random, {
-      after: (delay, run) => this.#at(delay, run),
+      after: (delay, run) => this.after(delay, run),
       host: (id) => this.hosts.get(nodeId(id)),
       arrive: (to, link, bytes) => this.event(to.id, { kind: "datagram-received", link, bytes }),
     })
@@ -363,7 +364,7 @@ export class World {
     while (!condition()) {
       const waker = this.#nextToWake()
       const wakeAt = waker?.wakeAt ?? Number.POSITIVE_INFINITY
-      const dueAt = this.#queue[0]?.at ?? Number.POSITIVE_INFINITY
+      const dueAt = this.#agenda.next
       const next = Math.min(wakeAt, dueAt)
       if (next > end || next === Number.POSITIVE_INFINITY) {
         this.now = end
@@ -371,7 +372,7 @@ export class World {
       }
       this.now = Math.max(this.now, next)
       if (waker !== undefined && wakeAt < dueAt) this.#wake(waker)
-      else this.#queue.shift()?.run()
+      else this.#agenda.runNext()
     }
     return true
   }
@@ -408,7 +409,7 @@ export class World {
     host.stall = 0
     host.frozen = true
     host.unfinished = () => host.life === life && this.#carryOutNow(host, effects)
-    this.#at(stall, () => this.thaw(host.id))
+    this.after(stall, () => this.thaw(host.id))
   }
 
   #carryOutNow(host: Host, effects: readonly NodeEffect[]): void {
@@ -426,22 +427,13 @@ export class World {
 
   /** Calls `run` after `delay` ms of true time. */
   after(delay: number, run: () => void): void {
-    this.#at(delay, run)
-  }
-
-  /** Calls `run` later; what is due at one time runs in the order in which it was asked for. */
-  #at(delay: number, run: () => void): void {
-    const at = this.now + delay
-    let index = this.#queue.length
-    while (index > 0 && (this.#queue[index - 1]?.at ?? 0) > at) index -= 1
-    if (index === this.#queue.length) this.#queue.push({ at, run })
-    else this.#queue.splice(index, 0, { at, run })
+    this.#agenda.add(this.now + delay, run)
   }
 
   /** Dropped if the process has ended by then. */
   #after(host: Host, delay: number, run: () => void): void {
     const { life } = host
-    this.#at(delay, () => {
+    this.after(delay, () => {
       if (host.life === life) run()
     })
   }
