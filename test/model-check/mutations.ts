@@ -158,7 +158,7 @@ export const mutations: readonly Mutation[] = [
     patches: [
       patch(
         "protocol/votes.ts",
-        "return majority(mandateVoters(config, ticket).length)",
+        "return majority(witnessVotes(config, length) ? length + 1 : length)",
         "return majority(0)",
       ),
     ],
