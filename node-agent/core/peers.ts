@@ -19,6 +19,7 @@ import { compatible, isBehind, markOf } from "./configuration-spread.ts"
 import { joinsAreProbes, probePace, sitePeers } from "./gather-pace.ts"
 import { heardAt, turnLongest } from "./links.ts"
 import { draw } from "./random.ts"
+import { voiceUntil } from "./rights.ts"
 import { helloFor, knowsVersions, peerIncarnation, versionWith } from "./session.ts"
 import type { NodeState, Peer } from "./state.ts"
 import { send, sendBytes, type Turn, withEntry } from "./turn.ts"
@@ -176,15 +177,21 @@ function answersSteadily(node: NodeState, peer: Peer): boolean {
   return isProbed(node, peer) && peer.answered >= answersNeeded
 }
 
-/** Nodes of the site outside the ring that answer steadily and are not held off. `caller`: asks for it just now. */
+/**
+ * Nodes of the site outside the ring that answer steadily and are not held off. `caller`: asks for it just now. A view that does
+ * not speak passes nobody over for its configuration: what a peer told of it may be long over, and where both have it from
+ * elsewhere since, neither would ask the other for ever (SPEC LC6).
+ */
 export function reachableOutsiders(node: NodeState, now: Instant, caller?: NodeId): readonly Peer[] {
   const own = markOf(node)
+  const until = voiceUntil(node)
+  const speaks = until !== undefined && until > now
   return [...node.peers.values()]
     .filter((peer) => answersSteadily(node, peer) && !isHeldOff(node, peer, now, caller))
     .filter(
       // One that knows of a newer configuration tells it to who asks.
       ({ configuration: mark }) =>
-        mark === undefined || compatible(own, mark) || (mark.confirmed && isBehind(own, mark)),
+        !speaks || mark === undefined || compatible(own, mark) || (mark.confirmed && isBehind(own, mark)),
     )
 }
 

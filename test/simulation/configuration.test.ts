@@ -239,6 +239,23 @@ describe("[LC6] sites", () => {
     expect(world.violations).toEqual([])
   })
 
+  test("whose nodes were cut off from each other while they learnt it from another site come together again", () => {
+    const { witness: none, ...rest } = two(1)
+    const world = worldOf(rest)
+    world.start()
+    expect(world.runUntil(() => world.active("ledger").length === 1, 10_000)).toBe(true)
+    world.cut(3, 4)
+    world.run(2_000)
+    const { witness: nor, ...next } = two(2)
+    expect(apply(world, 1, { ...next, timings: { lease_ms: 500 } })).toContain("done")
+    expect(world.runUntil(() => versions(world).join() === "1:2,2:2,3:2,4:2", 10_000)).toBe(true)
+    expect(world.core(3).peers.get(world.host(4).id)?.configuration?.version).toBe(1)
+    expect(world.core(4).peers.get(world.host(3).id)?.configuration?.version).toBe(1)
+    world.heal()
+    expect(world.runUntil(() => world.core(3).view?.members.join() === "3,4", 10_000)).toBe(true)
+    expect(world.violations).toEqual([])
+  })
+
   test.each([
     ["the claimant", 1, 3],
     ["the voter", 3, 1],

@@ -4,7 +4,12 @@
  * `FIRST=1 SECONDS=600` begins elsewhere and takes longer.
  */
 import { expect, test } from "vitest"
-import { changingFaults, type FaultTable, harshFaults } from "../../node-agent/simulation/faults.ts"
+import {
+  allFaults,
+  changingFaults,
+  type FaultTable,
+  harshFaults,
+} from "../../node-agent/simulation/faults.ts"
 import { type RunResult, runSeed } from "../../node-agent/simulation/run.ts"
 import { Totals } from "./totals.ts"
 
@@ -73,6 +78,11 @@ const named: readonly Named[] = [
     minutes: 10,
     table: changingFaults,
     why: "[LC6] [P1] a site with the changed configuration from a file alone got no vote, and kept the others from theirs",
+  },
+  {
+    seed: 280722,
+    table: allFaults,
+    why: "[LC6] [P1] nodes of a site that had each learnt a change from the other site took each other for behind, for ever",
   },
   {
     seed: 200187,
