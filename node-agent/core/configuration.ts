@@ -85,7 +85,7 @@ function refusalOf(node: NodeState, next: ClusterConfig, now: Instant): CommandR
     return refused("older-agents", "a member's agent does not know of live changes: finish the upgrade first")
   if (configuration.settledAt !== undefined && configuration.settledAt > now && timingsDiffer(config, next))
     return refused("settling", "the last change of timings is not settled yet: wait for the longest lease")
-  if (stricter(view.standing, standingBy(next, node, view.members)).kind !== view.standing.kind)
+  if (stricter(view.standing, standingBy(next, node, view.voters)).kind !== view.standing.kind)
     return refused(
       "no-quorum-after",
       "the members of this view would not speak for the site by the new configuration: start the others first",

@@ -55,4 +55,6 @@ export interface DurableState {
   readonly configuration?: DurableConfiguration | undefined
   /** Made by `quorumbeat init` for a cluster that never ran: the absence of pledges is knowledge, not amnesia. */
   readonly fresh: boolean
+  /** The record before this one was lost, and the node has not learnt since what was done: it has no vote (SPEC V12). */
+  readonly forgot?: boolean | undefined
 }

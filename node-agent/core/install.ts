@@ -10,6 +10,7 @@ import { reorderCommands } from "./commands.ts"
 import { jointOf } from "./configuration.ts"
 import type { Joint } from "./configuration-state.ts"
 import { activationInstant, mergeDebts } from "./debts.ts"
+import { votersAmong } from "./forgotten.ts"
 import { beginLooks } from "./links.ts"
 import { enterGather } from "./membership.ts"
 import { parseMessage } from "./messages.ts"
@@ -40,8 +41,11 @@ export function installView(turn: Turn, seq: number): void {
   adoptPin(turn, others.find((each) => each.pin !== null)?.pin)
   mergeTickets(turn, others, ring.leftAt)
   const joint = jointOf(node, reports)
-  node.ordered = mergedState(turn, reports, ring, { seq, joint })
-  node.view = { ...viewOf(node, ring, reports, activateAt, now), ...standingOf(node, ring, joint) }
+  const voters = votersAmong(node, ring.members, joint, (member) => reports.get(member)?.forgot === true)
+  const standing = siteStanding(node, voters, joint)
+  const entitled = standing.kind === "majority-alone"
+  node.ordered = mergedState(turn, reports, ring, { seq, joint, entitled })
+  node.view = { ...viewOf(node, ring, reports, activateAt, now), voters, standing, entitled, joint }
   node.left = undefined
   node.ring = { ...ring, reports: new Map() }
   node.membership = { kind: "operational", since: now }
@@ -53,6 +57,7 @@ export function installView(turn: Turn, seq: number): void {
     standing: node.view.standing.kind,
     coordinator: node.view.coordinator,
     active_in_ms: Math.round((activateAt - now) * 10) / 10,
+    ...(voters.length < ring.members.length ? { voters: voters.join(",") } : {}),
   })
   tellChange(turn, before, node.view)
   reconcileActivations(turn)
@@ -73,7 +78,11 @@ function mergedState(
   turn: Turn,
   reports: ReadonlyMap<NodeId, Report>,
   ring: Ring,
-  { seq, joint }: { readonly seq: number; readonly joint: Joint | undefined },
+  {
+    seq,
+    joint,
+    entitled,
+  }: { readonly seq: number; readonly joint: Joint | undefined; readonly entitled: boolean },
 ): OrderedState {
   const newest = newestNumber(reports.values())
   // Members that left unentitled views may differ from others of the same number: the lowest id's word counts for all.
@@ -103,7 +112,6 @@ function mergedState(
   // Kept by each node across restarts: every view that speaks has a member that acted under the highest one (SPEC S8).
   const voiceEpoch = epoch(Math.max(...[...reports.values()].map(({ ordered }) => ordered.voiceEpoch)))
   const { sequence, representative } = ring.id
-  const entitled = siteStanding(turn.node, ring.members, joint).kind === "majority-alone"
   const number = entitled ? { voice: voiceEpoch, ring: sequence, representative, seq } : state.number
   return { ...state, voiceEpoch, services: continued, confirmations: [], number }
 }
@@ -157,7 +165,7 @@ function viewOf(
   reports: ReadonlyMap<NodeId, Report>,
   activateAt: Instant,
   now: Instant,
-): Omit<View, "standing" | "entitled" | "joint"> {
+): Omit<View, "voters" | "standing" | "entitled" | "joint"> {
   return {
     ring: ring.id,
     members: ring.members,
@@ -183,15 +191,6 @@ function viewOf(
     memo: { stored: undefined, offered: undefined, acts: [] },
     memoPieces: [],
   }
-}
-
-function standingOf(
-  node: NodeState,
-  ring: Ring,
-  joint: Joint | undefined,
-): Pick<View, "standing" | "entitled" | "joint"> {
-  const standing = siteStanding(node, ring.members, joint)
-  return { standing, entitled: standing.kind === "majority-alone", joint }
 }
 
 function phasesOf(report: Report): ReadonlyMap<Report["phases"][number]["service"], ReportedPhase> {

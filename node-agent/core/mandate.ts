@@ -232,7 +232,7 @@ function differs(node: NodeState, { site, configuration, file }: PledgeRequest):
 function mayPledge(node: NodeState, now: Instant): boolean {
   const { view } = node
   if (view === undefined) return false
-  const remembering = view.members.filter((member) => (view.amnesia.get(member) ?? now) <= now)
+  const remembering = view.voters.filter((member) => (view.amnesia.get(member) ?? now) <= now)
   const standing = siteStanding(node, remembering, view.joint)
   return (
     standing.kind === "majority-alone" ||

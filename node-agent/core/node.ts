@@ -31,6 +31,7 @@ import type { NodeEffect } from "./effects.ts"
 import { relayEvents } from "./event-relay.ts"
 import type { LinkId, NodeEvent } from "./events.ts"
 import { onDeviceChecked, onFenceConfirmed, onFenceFailed } from "./fencing.ts"
+import { remember } from "./forgotten.ts"
 import { joinPace } from "./gather-pace.ts"
 import { nextLinkWork, noteArrival, onLinkFrame, tickLinks } from "./links.ts"
 import { waitAnewIfLate } from "./local-health.ts"
@@ -58,7 +59,6 @@ import { forgetStored } from "./stored.ts"
 import { onSuspended } from "./suspend.ts"
 import { onToken, releaseDueToken } from "./token-visit.ts"
 import { log, type Turn, upcoming } from "./turn.ts"
-
 import { nextWatchdogWork, onWatchdogArmed, onWatchdogFailed, tendWatchdog } from "./watchdog.ts"
 import { nextWitnessWork, onPostFailed, onReply, tickWitness } from "./witness.ts"
 
@@ -227,6 +227,7 @@ function advance(turn: Turn): void {
   driveConfiguration(turn)
   tellPhases(turn)
   coordinate(turn)
+  remember(turn)
   relayEvents(turn)
   leaveWhenStopped(turn)
   callForToken(turn)

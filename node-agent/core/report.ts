@@ -56,6 +56,8 @@ export interface Report {
   /** Activations whose right was live when this was written: nobody else can have acted. */
   readonly live: readonly { readonly service: ServiceName; readonly epoch: string }[]
   readonly amnesia: Millis
+  /** It lost its record and has not learnt since what was done (SPEC V12). */
+  readonly forgot?: boolean | null | undefined
   readonly pin: string | null
   /** It lost the pin with its record and believes no witness before somebody tells it one. */
   readonly pinLost: boolean
@@ -132,6 +134,7 @@ function reportOf(turn: Turn): Report {
       node.amnesiaUntil === undefined || node.amnesiaUntil <= now
         ? millis(0)
         : elapsed(now, node.amnesiaUntil),
+    forgot: node.durable.state.forgot === true ? true : undefined,
     pin: node.witness.pin ?? null,
     pinLost: node.pinLost,
     voiceRing: node.voiceRing,

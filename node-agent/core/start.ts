@@ -66,7 +66,7 @@ export function createNode(
   log(turn, "info", "started", {
     incarnation: node.incarnation,
     fresh: options.durable?.fresh ?? false,
-    amnesia: options.durable === undefined,
+    amnesia: state.forgot === true,
   })
   if (node.gate === "missing")
     report(turn, "critical", "gate-missing", node.self.name, "not there at the start")
@@ -91,6 +91,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
       tickets: [],
       pledges: [],
       witness: undefined,
+      forgot: true,
     }),
     incarnation: started,
     fresh: false,
@@ -151,7 +152,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     gate: options.gate,
     watchdog: initialWatchdog(self.watchdog, now),
     amnesiaUntil: undefined,
-    pinLost: durable === undefined,
+    pinLost: state.forgot === true && state.witness === undefined,
     leaving: "no",
     leaveBy: undefined,
     nextOperation: 1,
@@ -167,7 +168,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
   node.tickets = initialTickets(node, now)
   if (configuration.longest.lease > timings.lease || configuration.longest.mandateTtl > timings.mandateTtl)
     node.configuration = { ...configuration, settledAt: settlingEnd(node, now) }
-  if (durable === undefined) node.amnesiaUntil = after(now, pledgeDuration(node))
+  if (state.forgot === true) node.amnesiaUntil = after(now, pledgeDuration(node))
   return node
 }
 

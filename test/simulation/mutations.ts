@@ -242,7 +242,7 @@ export const mutations: readonly Mutation[] = [
     patches: [
       patch(
         "node-agent/core/mandate.ts",
-        "view.members.filter((member) => (view.amnesia.get(member) ?? now) <= now)",
+        "view.voters.filter((member) => (view.amnesia.get(member) ?? now) <= now)",
         "view.members.filter((member) => (view.amnesia.get(member) ?? now) <= now || true)",
       ),
     ],
@@ -332,6 +332,18 @@ export const mutations: readonly Mutation[] = [
       patch("node-agent/core/pin.ts", "|| !hasVoice(node, turn.now)", ""),
     ],
     shown: schedule("first-contact"),
+  },
+  {
+    name: "lost-record-votes",
+    rule: "[V12] a node that lost its record has no vote",
+    patches: [
+      patch(
+        "node-agent/core/forgotten.ts",
+        "if (!members.some(hasForgotten)) return members",
+        "return members",
+      ),
+    ],
+    shown: schedule("record-lost"),
   },
   {
     name: "set-back-not-seen",

@@ -330,7 +330,40 @@ function firstContact(config: ClusterConfig): string | undefined {
   return notActive(world, [1, 2], 70_000) ?? world.violations[0]
 }
 
+/**
+ * [V12] Two nodes act while the third is down. One of them loses its record, and comes back with the third: a majority of which
+ * nobody knows what the two did. It must not act before the other one is back, and then at a higher epoch.
+ */
+function recordLost(config: ClusterConfig): string | undefined {
+  const world = formed(config)
+  world.kill(3)
+  for (let restart = 0; restart < 2; restart += 1) {
+    world.kill(2)
+    world.run(1_000)
+    world.start(2)
+    world.run(3_000)
+  }
+  if (world.active("ledger").length !== 1) return "not active on two of three"
+  world.kill(1, 2)
+  world.run(1_000)
+  world.loseDisk(1)
+  world.start(1, 3)
+  world.run(3_000)
+  // A restart does not bring back what was lost.
+  world.kill(1)
+  world.run(1_000)
+  world.start(1)
+  world.run(60_000)
+  if (world.active("ledger").length > 0) return "V12: acts on the vote of a node that lost its record"
+  world.start(2)
+  const stuck = notActive(world, [1, 2, 3], 20_000)
+  // It has learnt by now what it had forgotten.
+  world.kill(2)
+  return stuck ?? notActive(world, [1, 3], 20_000) ?? world.violations[0]
+}
+
 export const schedules = {
+  "record-lost": { layout: "1x3", play: recordLost },
   "deaf-holder": { layout: "1x2", play: deafHolder },
   "delayed-claim": { layout: "1x4", play: delayedClaim },
   "forgotten-pledge": { layout: "2x2", config: longMandate, play: forgottenPledge },

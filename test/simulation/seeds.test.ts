@@ -85,6 +85,11 @@ const named: readonly Named[] = [
     why: "[LC6] [P1] nodes of a site that had each learnt a change from the other site took each other for behind, for ever",
   },
   {
+    seed: 300305,
+    table: allFaults,
+    why: "[V12] [I3] a node that lost its record and one that was away made a majority, and acted at a lower epoch",
+  },
+  {
     seed: 200187,
     table: changingFaults,
     why: "[W6] [I2] a node that had never met the witness believed one that was made anew, against the rest of its site",
