@@ -94,8 +94,8 @@ export class Oracle {
 
   /** By `node.life.counter`: the true time of a document's first sending. */
   readonly #posted = new Map<string, number>()
-  /** By `voter|ticket|site|epoch`: until when some node of the voter holds it bound, in true time. */
-  readonly #boundUntil = new Map<string, number>()
+  /** By `voter|ticket|site`, and epoch: until when some node of the voter holds it bound, in true time. */
+  readonly #boundUntil = new Map<string, Map<number, number>>()
   /** By `lease|site`: until when anybody there may count on it, in true time. */
   readonly #provenUntil = new Map<string, number>()
 
@@ -198,7 +198,10 @@ export class Oracle {
   }
 
   #checkBound(host: Host, { voter, ticket, epoch, until }: Counted, now: number): void {
-    const bound = this.#boundUntil.get(`${voter}|${ticket}|${host.site}|${epoch}`) ?? 0
+    // One step may deliver a pledge and the next one to the same site, at a higher epoch: the former is not seen.
+    let bound = 0
+    for (const [at, end] of this.#boundUntil.get(`${voter}|${ticket}|${host.site}`) ?? [])
+      if (at >= epoch) bound = Math.max(bound, end)
     if (until > bound + 0.001)
       this.#violated(
         now,
@@ -210,8 +213,10 @@ export class Oracle {
   #noteBindings(host: Host, node: NodeState): void {
     for (const { ticket, pledge } of node.tickets.values()) {
       if (pledge === undefined) continue
-      const key = `${host.site}|${ticket}|${pledge.site}|${pledge.epoch}`
-      this.#boundUntil.set(key, Math.max(trueTime(host, pledge.until), this.#boundUntil.get(key) ?? 0))
+      const key = `${host.site}|${ticket}|${pledge.site}`
+      const known = this.#boundUntil.get(key) ?? new Map<number, number>()
+      known.set(pledge.epoch, Math.max(trueTime(host, pledge.until), known.get(pledge.epoch) ?? 0))
+      this.#boundUntil.set(key, known)
     }
   }
 

@@ -22,6 +22,8 @@ export class WorldServices {
   readonly hanging = new Set<string>()
   readonly stopFailing = new Set<string>()
   readonly stopHanging = new Set<string>()
+  /** As `node:service`: how often it was to be stopped. */
+  readonly #stops = new Map<string, number>()
   readonly #around: Surroundings
   readonly #oracle: Oracle
   readonly #delay: () => number
@@ -34,10 +36,13 @@ export class WorldServices {
 
   carryOut(host: Host, effect: ServiceEffect): void {
     switch (effect.kind) {
-      case "start-service":
-        this.#byControl(host, this.#delay(), () => this.#start(host, effect))
+      case "start-service": {
+        const stops = this.#stopsOf(host, effect.service)
+        this.#byControl(host, this.#delay(), () => this.#start(host, effect, stops))
         break
+      }
       case "stop-service":
+        this.#stops.set(`${host.id}:${effect.service}`, this.#stopsOf(host, effect.service) + 1)
         this.#byControl(host, this.#delay(), () => this.#stop(host, effect))
         break
       case "write-lease":
@@ -58,11 +63,21 @@ export class WorldServices {
     })
   }
 
-  #start(host: Host, effect: ServiceEffect & { readonly kind: "start-service" }): void {
+  #stopsOf(host: Host, service: ServiceName): number {
+    return this.#stops.get(`${host.id}:${service}`) ?? 0
+  }
+
+  /** As the real process does (host/control/service.ts): a stop overtakes a start, and none begins after its lease. */
+  #start(host: Host, effect: ServiceEffect & { readonly kind: "start-service" }, stops: number): void {
     const name = `${host.id}:${effect.service}`
     const fail = (reason: string) =>
       this.#around.tell(host, { ...effect, kind: "service-start-failed", reason })
-    if (this.hanging.has(name)) this.#byControl(host, timeLimit, () => fail("time limit"))
+    const lease = host.leases.get(effect.service)
+    const renewed = lease?.epoch === effect.epoch ? lease.until : 0
+    const latest = Math.max(renewed, trueTime(host, effect.deadline))
+    if (this.#stopsOf(host, effect.service) !== stops) fail("overtaken by a stop")
+    else if (latest <= this.#around.now()) fail("the lease is over")
+    else if (this.hanging.has(name)) this.#byControl(host, timeLimit, () => fail("time limit"))
     else if (this.failing.has(name)) fail("told to fail")
     else {
       host.running.set(effect.service, effect.epoch)

@@ -85,6 +85,16 @@ const named: readonly Named[] = [
     why: "[LC6] [P1] nodes of a site that had each learnt a change from the other site took each other for behind, for ever",
   },
   {
+    seed: 300902,
+    table: allFaults,
+    why: "[S1] a start of the simulated control process came after the stop that overtook it, and after its lease",
+  },
+  {
+    seed: 301071,
+    table: allFaults,
+    why: "[M3] the checker did not see a pledge that one of a higher epoch to the same site displaced in one step",
+  },
+  {
     seed: 300305,
     table: allFaults,
     why: "[V12] [I3] a node that lost its record and one that was away made a majority, and acted at a lower epoch",
