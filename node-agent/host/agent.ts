@@ -60,10 +60,14 @@ export interface AgentOptions {
   readonly lockDescriptor: number
 }
 
-/** Snapshots follow changes after at most `statusSoon`, and come every `statusRegular` without any. */
+/**
+ * The host's own work, a health sample, a snapshot and a ping, is done every second, all at once: when the loop is awake
+ * for the ring's sake, and after `beatPatience` in any case.
+ */
+const beatInterval = millis(1_000)
+const beatPatience = millis(100)
+/** Snapshots follow changes after at most so long. */
 const statusSoon = millis(200)
-const statusRegular = millis(1_000)
-const healthInterval = millis(1_000)
 /** What the control process may take to stop services that the core left running, and to end. */
 const controlPatience = millis(10_000)
 /** After this long, or at the second signal, an orderly end has failed. */
@@ -105,8 +109,8 @@ class Agent {
   readonly #watchdog: Watchdog | undefined
   readonly #firstEffects: readonly NodeEffect[]
   #health = unknownHealth
-  #nextHealth: Instant
-  #nextStatus: Instant
+  #nextBeat: Instant
+  #statusDue: Instant | undefined
   #latenessWorst = 0
   #latenessLast = 0
   #stopping = false
@@ -118,8 +122,7 @@ class Agent {
     this.#ended = ended
     const now = monotonicNow()
     this.#suspendWatch = new SuspendWatch(machineClocks(options.native))
-    this.#nextHealth = now
-    this.#nextStatus = now
+    this.#nextBeat = now
     mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o700 })
     closeLeases(
       options.runtimeDirectory,
@@ -243,7 +246,8 @@ class Agent {
       perform: (effect) => this.#perform(effect),
       completed: (event, effects, at) => this.#completed(event, effects, at),
       housekeeping: {
-        next: () => earliest(this.#nextHealth, this.#nextStatus) ?? this.#nextHealth,
+        from: () => earliest(this.#nextBeat, this.#statusDue) ?? this.#nextBeat,
+        next: () => earliest(after(this.#nextBeat, beatPatience), this.#statusDue) ?? this.#nextBeat,
         run: (now) => this.#keepHouse(now),
       },
       failed: (cause) => this.#broken(cause),
@@ -360,13 +364,15 @@ class Agent {
   }
 
   #keepHouse(now: Instant): void {
-    this.#control.supervise(now)
-    if (now >= this.#nextHealth) this.#sampleHealth(now)
-    if (now >= this.#nextStatus) this.#reportStatus(now)
+    if (now >= this.#nextBeat) {
+      this.#nextBeat = after(now, beatInterval)
+      this.#control.supervise(now)
+      this.#sampleHealth()
+      this.#reportStatus(now)
+    } else if (this.#statusDue !== undefined && now >= this.#statusDue) this.#reportStatus(now)
   }
 
-  #sampleHealth(now: Instant): void {
-    this.#nextHealth = after(now, healthInterval)
+  #sampleHealth(): void {
     this.#gate.check()
     const lateness = this.#loop.takeWorstLateness()
     this.#latenessLast = lateness
@@ -375,12 +381,11 @@ class Agent {
   }
 
   #statusSoon(at: Instant): void {
-    const soon = after(at, statusSoon)
-    if (soon < this.#nextStatus) this.#nextStatus = soon
+    this.#statusDue ??= after(at, statusSoon)
   }
 
   #reportStatus(now: Instant): void {
-    this.#nextStatus = after(now, statusRegular)
+    this.#statusDue = undefined
     this.#control.report({
       kind: "status",
       at: now,

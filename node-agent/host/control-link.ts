@@ -141,7 +141,7 @@ export class ControlLink {
     else this.#write(report)
   }
 
-  /** To be called at least every second: asks whether it is alive, and ends one that is not. */
+  /** To be called about every second: asks whether it is alive, and ends one that is not. */
   supervise(now: Instant): void {
     if (this.#process === undefined) return
     if (this.#pinged !== undefined) {

@@ -17,9 +17,12 @@ export interface Machine {
   nextDeadline(): Instant | undefined
 }
 
-/** Work of the host itself at fixed instants: health samples, status snapshots. */
+/** Work of the host itself: health samples, status snapshots. */
 export interface Housekeeping {
+  /** When it is to be done at the latest. */
   next(): Instant
+  /** From when on it may be done if the loop is awake anyway: a wake-up of its own costs more than the work. */
+  from(): Instant
   run(now: Instant): void
 }
 
@@ -52,6 +55,8 @@ export class RunLoop {
   #draining: NodeJS.Immediate | undefined
   /** What the timer is set to. */
   #armed: Instant | undefined
+  /** The machine's, as it was after the latest step that was followed by setting the timer. */
+  #deadline: Instant | undefined
   /** When it should fire: a deadline that had passed when it was set does not make the wake-up late. */
   #due: Instant | undefined
   #state: "idle" | "stepping" | "stopped" = "idle"
@@ -94,14 +99,23 @@ export class RunLoop {
 
   #drainQueue(): void {
     this.#guarded(() => {
-      for (let event = this.#next(); event !== undefined; event = this.#next()) {
-        const at = this.#options.now()
-        const effects = this.#options.machine.step(event, at)
-        for (const effect of effects) this.#options.perform(effect)
-        this.#options.completed?.(event, effects, at)
-      }
+      this.#workOff()
+      const { housekeeping, now } = this.#options
+      const at = now()
+      if (housekeeping === undefined || !this.#isRunning() || at < housekeeping.from()) return
+      housekeeping.run(at)
+      this.#workOff()
     })
     this.#arm()
+  }
+
+  #workOff(): void {
+    for (let event = this.#next(); event !== undefined; event = this.#next()) {
+      const at = this.#options.now()
+      const effects = this.#options.machine.step(event, at)
+      for (const effect of effects) this.#options.perform(effect)
+      this.#options.completed?.(event, effects, at)
+    }
   }
 
   #next(): NodeEvent | undefined {
@@ -129,7 +143,8 @@ export class RunLoop {
 
   #arm(): void {
     if (this.#state === "stopped" || this.#draining !== undefined) return
-    const next = earliest(this.#options.machine.nextDeadline(), this.#options.housekeeping?.next())
+    this.#deadline = this.#options.machine.nextDeadline()
+    const next = earliest(this.#deadline, this.#options.housekeeping?.next())
     if (next !== undefined && next === this.#armed && this.#timer !== undefined) return
     clearTimeout(this.#timer)
     const now = this.#options.now()
@@ -145,22 +160,20 @@ export class RunLoop {
     const late = this.#due === undefined ? 0 : Math.max(elapsed(this.#due, this.#options.now()), 0)
     this.#worstLateness = Math.max(this.#worstLateness, late)
     if (late <= lateWakeUp) {
-      this.#deadline()
+      this.#work()
       return
     }
     this.#draining = setImmediate(() => {
       this.#draining = undefined
-      this.#deadline()
+      this.#deadline = this.#options.machine.nextDeadline()
+      this.#work()
     })
   }
 
-  #deadline(): void {
+  #work(): void {
     if (this.#state === "stopped") return
-    const now = this.#options.now()
-    const housekeeping = this.#options.housekeeping
-    if (housekeeping !== undefined && now >= housekeeping.next()) this.#guarded(() => housekeeping.run(now))
-    const deadline = this.#options.machine.nextDeadline()
-    if (deadline !== undefined && now >= deadline) this.#queue.push({ kind: "deadline-reached" })
+    if (this.#deadline !== undefined && this.#options.now() >= this.#deadline)
+      this.#queue.push({ kind: "deadline-reached" })
     this.#drainQueue()
   }
 }

@@ -8,6 +8,7 @@ import { getPriority, setPriority } from "node:os"
 import { assert } from "../../../protocol/assert.ts"
 import type { NodeConfig, ServiceConfig } from "../../../protocol/cluster.ts"
 import type { FoundService } from "../../core/events.ts"
+import { monotonicNow } from "../clock.ts"
 import { readNodeKey } from "../key-file.ts"
 import { leaseFilePath } from "../lease-file.ts"
 import { DirectPages } from "./direct-pages.ts"
@@ -62,6 +63,7 @@ class Control {
   /** `undefined`: this node does not page. */
   readonly #pages: DirectPages | undefined
   readonly #hooks: Hooks
+  readonly #look = startHealthSampler(monotonicNow)
 
   constructor(setup: ControlSetup, send: (message: FromControl) => void) {
     const node = setup.config.nodes.find(({ id }) => id === setup.self)
@@ -107,7 +109,6 @@ class Control {
 
   /** Says what runs, after every start and stop that a former control process left behind has ended. */
   async connect(): Promise<void> {
-    startHealthSampler((sample) => this.#send({ kind: "health", sample }))
     try {
       await this.#api.listen(apiSocketPath(this.#setup.runtimeDirectory))
     } catch (cause) {
@@ -138,6 +139,7 @@ class Control {
         break
       case "ping":
         this.#send({ kind: "pong", id: message.id })
+        this.#sampleHealth()
         break
       case "log":
         writeLogLine(this.#setup.self, message.line)
@@ -151,6 +153,11 @@ class Control {
         this.#trace?.append(message.line)
         break
     }
+  }
+
+  #sampleHealth(): void {
+    const sample = this.#look()
+    if (sample !== undefined) this.#send({ kind: "health", sample })
   }
 
   async shutDown(): Promise<void> {

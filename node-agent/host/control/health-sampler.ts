@@ -1,5 +1,6 @@
 /**
- * Looks at the machine every two seconds: load, memory pressure, clock. For people and policy; no right rests on it.
+ * Looks at the machine every two seconds: load, memory pressure, clock. For people and policy; no right rests on it. It is
+ * asked by who is awake anyway, and says when it has looked again.
  *
  * adjtimex cannot be called without a foreign function interface, so the clock's quality comes from who looks after it:
  * chrony is asked (`chronyc`), systemd-timesyncd leaves a mark. What cannot be known is said to be `none`.
@@ -9,33 +10,39 @@ import { existsSync, readFileSync } from "node:fs"
 import { promisify } from "node:util"
 import type { HealthSample } from "./messages.ts"
 
-const sampleInterval = 2_000
+/** A little less than two beats of who asks. */
+const sampleInterval = 1_900
 /** chrony itself measures every minute or so; asking more often only costs processes. */
 const clockInterval = 30_000
 const chronyTimeout = 2_000
 
 type ClockHealth = Pick<HealthSample, "clockDeviationMicros" | "clockSource">
 
-/** Calls `sampled` until the process ends. */
-export function startHealthSampler(sampled: (sample: HealthSample) => void): void {
+/** To be asked about every second; `undefined`: it is not time yet. */
+export function startHealthSampler(now: () => number): () => HealthSample | undefined {
   let processor = readProcessorTimes()
   let clock: ClockHealth = { clockSource: "none", clockDeviationMicros: 0 }
+  let clockDue = Number.NEGATIVE_INFINITY
+  let due = Number.NEGATIVE_INFINITY
   const lookAtClock = async (): Promise<void> => {
     clock = await readClock()
   }
-  const sample = (): void => {
+  return () => {
+    const at = now()
+    if (at >= clockDue) {
+      clockDue = at + clockInterval
+      void lookAtClock()
+    }
+    if (at < due) return undefined
+    due = at + sampleInterval
     const before = processor
     processor = readProcessorTimes()
-    sampled({
+    return {
       cpuLoadPercent: loadBetween(before, processor),
       memoryPressurePercent: readMemoryPressure(),
       ...clock,
-    })
+    }
   }
-  void lookAtClock()
-  setInterval(() => void lookAtClock(), clockInterval)
-  setInterval(sample, sampleInterval)
-  sample()
 }
 
 export interface ProcessorTimes {

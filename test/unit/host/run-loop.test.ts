@@ -125,6 +125,7 @@ describe("the run loop", () => {
       },
       housekeeping: {
         next: () => due,
+        from: () => due,
         run: () => {
           runs += 1
           due = inMilliseconds(5)
@@ -135,6 +136,33 @@ describe("the run loop", () => {
     await eventually(() => runs >= 3)
     loop.stop()
     expect(events).toEqual([])
+  })
+
+  it("does its housekeeping when it is awake anyway and it may be done by now, after what woke it", () => {
+    const told: string[] = []
+    const late = inMilliseconds(1e6)
+    let from = late
+    const loop = loopOf({
+      step: (event) => {
+        told.push(`step ${numberOf(event)}`)
+        return []
+      },
+      housekeeping: {
+        next: () => late,
+        from: () => from,
+        run: () => {
+          told.push("housekeeping")
+          from = late
+          loop.deliver(persisted(3))
+        },
+      },
+    })
+    loop.deliver(persisted(1))
+    from = inMilliseconds(-1)
+    loop.deliver(persisted(2))
+    loop.deliver(persisted(4))
+    loop.stop()
+    expect(told).toEqual(["step 1", "step 2", "housekeeping", "step 3", "step 4"])
   })
 
   it("[H4] stops for good when the core finds an invariant broken", () => {
