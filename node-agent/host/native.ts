@@ -1,8 +1,8 @@
 /**
- * Functions of the C library, for what Node has no way to ask: scheduling, options of sockets, ioctl. The one place
- * that knows by which library they are called (koffi), so that it can be replaced. A caller declares the function it
- * needs once and calls it with numbers and bytes; a call that fails throws as those of `node:fs` do, with the name of
- * the error in `code`.
+ * Functions of the C library, for what Node has no way to ask (scheduling, options of sockets, ioctl) or does at a price
+ * (sending a datagram). The one place that knows by which library they are called (koffi), so that it can be replaced. A
+ * caller declares the function it needs once and calls it with numbers and bytes; a call that fails throws as those of
+ * `node:fs` do, with the name of the error in `code`.
  *
  * Variadic functions (ioctl) are declared with the parameters they are called with: on Linux x64 and arm64, the two
  * platforms of the agent, integers and pointers are passed the same way.

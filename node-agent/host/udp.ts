@@ -14,7 +14,13 @@ import type { NodeId } from "../../protocol/units.ts"
 import type { LogFields, LogLevel } from "../core/effects.ts"
 import type { LinkId } from "../core/events.ts"
 import type { Native } from "./native.ts"
-import { openNativeSocket, type SocketOption, socketBufferBytes } from "./native-socket.ts"
+import {
+  type NativeSend,
+  nativeSend,
+  openNativeSocket,
+  type SocketOption,
+  socketBufferBytes,
+} from "./native-socket.ts"
 
 export interface UdpOptions {
   readonly config: ClusterConfig
@@ -102,11 +108,13 @@ class UdpLink {
   oversized = 0
   foreign = 0
   reopened = 0
-  #sources: ReadonlySet<string>
+  #sources: Sources
   readonly #id: LinkId
   readonly #own: UdpAddress
   readonly #options: UdpOptions
   #socket: Socket | undefined
+  /** `undefined`: Node made the socket, and sends. */
+  #send: NativeSend | undefined
   #ready = false
   #delay = reopenDelayMin
   #reopening: NodeJS.Timeout | undefined
@@ -136,7 +144,7 @@ class UdpLink {
       return
     }
     try {
-      this.#socket.send(bytes, to.port, to.host, this.#sent)
+      if (this.#send?.(to, bytes) !== true) this.#socket.send(bytes, to.port, to.host, this.#sent)
     } catch (cause) {
       this.#sent(cause)
     }
@@ -145,6 +153,7 @@ class UdpLink {
   close(): void {
     clearTimeout(this.#reopening)
     this.#ready = false
+    this.#send = undefined
     this.#socket?.close()
     this.#socket = undefined
   }
@@ -159,13 +168,18 @@ class UdpLink {
     this.#options.log("warn", "send-failed", { link: this.#id, reason: code })
   }
 
+  #isKnown(host: string, port: number): boolean {
+    const ports = this.#sources.get(host) ?? this.#sources.get(withoutScope(host))
+    return ports !== undefined && (this.#id === "wan" || ports.has(port))
+  }
+
   #open(): void {
     const type = isIPv6(withoutScope(this.#own.host)) ? "udp6" : "udp4"
     const socket = createSocket({ type, ipv6Only: type === "udp6", lookup: literalLookup(type) })
     this.#socket = socket
     socket.on("error", (cause) => this.#reopen(socket, cause))
     socket.on("message", (bytes, from) => {
-      if (!this.#sources.has(sourceKey(this.#id, from.address, from.port))) this.foreign += 1
+      if (!this.#isKnown(from.address, from.port)) this.foreign += 1
       else if (bytes.length > datagramBytesMax) this.oversized += 1
       else this.#options.received(this.#id, bytes)
     })
@@ -198,6 +212,7 @@ class UdpLink {
       bindToDevice: bindToDevice && this.#id !== "wan",
     })
     this.#socketOptions = options
+    this.#send = nativeSend(native, descriptor)
     return { fd: descriptor }
   }
 
@@ -248,19 +263,21 @@ function addressesOf(config: ClusterConfig): ReadonlyMap<string, UdpAddress> {
   return addresses
 }
 
-/** Where peers send from. Between sites the port may be translated on the way, the host is as configured. */
-function sourcesOf(config: ClusterConfig, self: NodeId, link: LinkId): ReadonlySet<string> {
-  const site = config.nodes.find((node) => node.id === self)?.site
-  const sources = config.nodes
-    .filter((node) => node.id !== self && (node.site === site) === (link !== "wan"))
-    .map((node) => (link === "wan" ? node.wan : node.links[link]))
-  return new Set(
-    sources.flatMap((source) => (source === undefined ? [] : [sourceKey(link, source.host, source.port)])),
-  )
-}
+/** Ports by host. */
+type Sources = ReadonlyMap<string, ReadonlySet<number>>
 
-function sourceKey(link: LinkId, host: string, port: number): string {
-  return link === "wan" ? withoutScope(host) : `${withoutScope(host)} ${port}`
+/** Where peers send from. Between sites the port may be translated on the way, the host is as configured. */
+function sourcesOf(config: ClusterConfig, self: NodeId, link: LinkId): Sources {
+  const site = config.nodes.find((node) => node.id === self)?.site
+  const sources = new Map<string, Set<number>>()
+  for (const node of config.nodes) {
+    if (node.id === self || (node.site === site) !== (link !== "wan")) continue
+    const source = link === "wan" ? node.wan : node.links[link]
+    if (source === undefined) continue
+    const host = withoutScope(source.host)
+    sources.set(host, (sources.get(host) ?? new Set()).add(source.port))
+  }
+  return sources
 }
 
 function addressKey(node: NodeId, link: LinkId): string {
