@@ -90,14 +90,14 @@ function open(
   const decipher = createDecipheriv(algorithm, secretOf(key), nonce, { authTagLength: sealTagBytes })
   decipher.setAAD(header)
   decipher.setAuthTag(sealed.subarray(bodyLength))
-  const body = new Uint8Array(decipher.update(sealed.subarray(0, bodyLength)))
+  const text = decipher.update(sealed.subarray(0, bodyLength))
   try {
     decipher.final()
   } catch {
     // All inputs were checked above: what is left to fail is the tag, and that is the answer.
     return undefined
   }
-  return body
+  return new Uint8Array(text.buffer, text.byteOffset, text.length)
 }
 
 function secretOf(key: SealingKey): KeyObject {

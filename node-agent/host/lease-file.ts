@@ -125,17 +125,17 @@ function isInMemory(directory: string): boolean {
 }
 
 function replaceNow(path: string, lease: Lease): void {
-  writeFileSync(`${path}.new`, leaseText(lease), { mode: leaseMode })
+  writeFileSync(`${path}.new`, leaseText(lease), leaseOptions)
   renameSync(`${path}.new`, path)
 }
 
 async function replace(path: string, lease: Lease): Promise<void> {
-  await writeFile(`${path}.new`, leaseText(lease), { mode: leaseMode })
+  await writeFile(`${path}.new`, leaseText(lease), leaseOptions)
   await rename(`${path}.new`, path)
 }
 
-/** Any user's service may read how long it may act. */
-const leaseMode = 0o644
+/** Any user's service may read how long it may act. With its encoding said, Node writes a file by one call of its own. */
+const leaseOptions = { mode: 0o644, encoding: "utf8" } as const
 
 function leaseText(lease: Lease): string {
   const deadline = lease.deadline === undefined ? 0n : nanosecondsOf(lease.deadline)

@@ -6,6 +6,7 @@
  */
 import { uptime } from "node:os"
 import { type Millis, millis } from "../../protocol/units.ts"
+import { monotonicNow } from "./clock.ts"
 import type { Native } from "./native.ts"
 
 /** All in milliseconds. */
@@ -46,14 +47,13 @@ export class SuspendWatch {
   }
 }
 
-const clockMonotonic = 1
 const clockBoottime = 7
 
 /** By the C library where it can be called, otherwise by `/proc/uptime`, which counts hundredths of a second. */
 export function machineClocks(native: Native | undefined): ClockPair {
   if (native === undefined) {
     return {
-      monotonic: () => Number(process.hrtime.bigint()) / 1e6,
+      monotonic: monotonicNow,
       boottime: () => uptime() * 1000,
       resolution: 10,
     }
@@ -61,10 +61,9 @@ export function machineClocks(native: Native | undefined): ClockPair {
   const getTime = native.declare("clock_gettime", "int", ["int", "bytes"])
   const bytes = Buffer.alloc(16)
   const time = new BigInt64Array(bytes.buffer, bytes.byteOffset, 2)
-  const read = (clock: number): number => {
-    getTime(clock, bytes)
-    const [seconds = 0n, nanoseconds = 0n] = time
-    return Number(seconds) * 1000 + Number(nanoseconds) / 1e6
+  const boottime = (): number => {
+    getTime(clockBoottime, bytes)
+    return Number(time[0]) * 1000 + Number(time[1]) / 1e6
   }
-  return { monotonic: () => read(clockMonotonic), boottime: () => read(clockBoottime), resolution: 0 }
+  return { monotonic: monotonicNow, boottime, resolution: 0 }
 }
