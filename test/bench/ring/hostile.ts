@@ -53,7 +53,7 @@ export async function hostile(bench: Bench): Promise<void> {
   const { say, seconds, profiles, workplace } = bench
   for (const [index, profile] of profiles.entries()) {
     say(
-      `\nHostile datagrams, ${rate} a second wanted, ${seconds} s each, to the representative of 3 nodes, ${profile}`,
+      `\nHostile datagrams, ${rate} a second offered, ${seconds} s each, to the representative of 3 nodes, ${profile}`,
     )
     const network = new RingNetwork(`bh${index}`, 90 + index, 4)
     const ring = await QuorumbeatRing.prepare(workplace, network, { profile, timings: {} })
@@ -89,7 +89,7 @@ async function attack(
     .map((line) => Buffer.from(line, "hex"))
     .filter((frame) => frame[header.kind] === 2)
   say(
-    "  kind             sent a second   read a second   processor of the real-time process   views   leases lapsed   loop late",
+    "  kind          offered a second   read a second   processor of the real-time process   views   leases lapsed   loop late",
   )
   await oneKind("none", () => sleep(seconds * 1000, { sent: 0, elapsed: seconds * 1000 }))
   for (const { name, make, isForeign } of kinds) {

@@ -9,16 +9,18 @@ import { describeMachine } from "../machine.ts"
 import { hostile } from "./hostile.ts"
 import { type Bench, corosyncSizes, quorumbeatSizes, virtualSizes } from "./sizes.ts"
 import { stress } from "./stress.ts"
+import { threeSites } from "./three-sites.ts"
 
 const usage = `Usage: npm run bench:ring -- [options] [part ...]
 
 Needs root and iproute2, and for some parts: apt-get install corosync stress-ng
 
-Parts (the first three):
+Parts (all but stress):
   sizes      kill -9 of the service's owner until all others have a new view, and until it runs elsewhere; processor, memory,
              packets and bytes of a node; for each size and profile
   corosync   the same for Corosync from Debian's packages: defaults, token 1000, and tuned
   virtual    the protocol alone, in virtual time
+  sites      thirty agents as three sites of ten: owners die, then a whole site
   stress     so many minutes of stress-ng --cpu 4: views that changed, leases that lapsed, the largest lateness
   hostile    100,000 datagrams a second of each hostile kind: what they cost, and whether the ring keeps its lease
 
@@ -29,9 +31,12 @@ Parts (the first three):
   --seconds=N        of each hostile kind (10)
   --keep             keep the folder with logs`
 
-const parts = { sizes: quorumbeatSizes, corosync: corosyncSizes, virtual: virtualSizes, stress, hostile }
+const parts = {
+  ...{ sizes: quorumbeatSizes, corosync: corosyncSizes, virtual: virtualSizes },
+  ...{ sites: threeSites, stress, hostile },
+}
 type Part = keyof typeof parts
-const usual: readonly Part[] = ["sizes", "corosync", "virtual"]
+const usual: readonly Part[] = ["sizes", "corosync", "virtual", "sites", "hostile"]
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({

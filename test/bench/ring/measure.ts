@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { waitFor } from "../../support/cluster/waiting.ts"
 import { type Statistics, statisticsOf } from "../statistics.ts"
 import type { RingNetwork } from "./ring-network.ts"
-import { isWhole, memoryOf, type RingSystem, runTimeOf } from "./ring-system.ts"
+import { isWhole, memoryOf, neighboursOf, type RingSystem, runTimeOf } from "./ring-system.ts"
 
 export interface Pace {
   /** Kills. */
@@ -101,15 +101,16 @@ async function detect(system: RingSystem, { repeats, rest, cycle }: Pace): Promi
     // The representative every second time: its death is noticed last.
     const victim = system.owner?.() ?? system.nodes[repeat % 2] ?? ""
     const survivors = system.nodes.filter((node) => node !== victim)
+    const neighbours = neighboursOf(system, victim)
     const from = Date.now()
     system.kill(victim)
     const what = `all others without ${victim}`
     const seen = await waitFor(
       { what, limit: detectionLimit, interval: 100, instead: () => ringsOf(system) },
       () => {
-        const views = survivors.map((node) => viewWithout(system, node, victim, from))
+        const views = neighbours.map((node) => viewWithout(system, node, victim, from))
         const known = views.filter((at) => at !== undefined)
-        return known.length === survivors.length && isWhole(system, survivors) ? known : undefined
+        return known.length === neighbours.length && isWhole(system, survivors) ? known : undefined
       },
     )
     found.first?.push(Math.min(...seen) - from)
@@ -122,8 +123,8 @@ async function detect(system: RingSystem, { repeats, rest, cycle }: Pace): Promi
       found.ordered?.push(next.ordered - from)
       found.running?.push(next.running - from)
     }
-    const least = survivors.length
-    for (const node of survivors)
+    const least = neighbours.length
+    for (const node of neighbours)
       collateral += system
         .views(node)
         .filter(({ at, members }) => at >= from && members.length < least).length

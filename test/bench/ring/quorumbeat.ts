@@ -1,8 +1,8 @@
 /**
- * Quorumbeat's ring: agents with one service of a command that does nothing. What a node does is read in its log, whose
+ * Quorumbeat's ring: agents with one service that is hardly anything. What a node does is read in its log, whose
  * times are taken in the step itself, to the millisecond.
  */
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { ProfileName } from "../../../protocol/cluster.ts"
@@ -12,6 +12,7 @@ import type { RingNetwork } from "./ring-network.ts"
 import type { RingSystem, Succession, ViewSeen } from "./ring-system.ts"
 
 const port = 5405
+const wanPort = 5407
 /** Milliseconds from the start of one agent to the next one's. */
 const startPace = 400
 
@@ -19,44 +20,63 @@ export interface QuorumbeatPlan {
   readonly profile: ProfileName
   /** Keys of `[timings]`. */
   readonly timings: Readonly<Record<string, number>>
+  /** So many of as many nodes each; 1 if left out. */
+  readonly sites?: number
 }
 
 interface LogLine {
   readonly time: string
   readonly event: string
   readonly members?: string
+  readonly ring?: string
 }
 
 export class QuorumbeatRing implements RingSystem {
   readonly title: string
   readonly nodes: readonly string[]
+  readonly sites: readonly (readonly string[])[]
   readonly cluster: Cluster
+  readonly #services: string
 
-  private constructor(title: string, nodes: readonly string[], cluster: Cluster) {
+  private constructor(title: string, cluster: Cluster, services: string) {
     this.title = title
-    this.nodes = nodes
+    this.nodes = cluster.layout.nodes.map(({ name }) => name)
+    this.sites = cluster.layout.sites.map((site) => site.nodes.map(({ name }) => name))
     this.cluster = cluster
+    this.#services = services
   }
 
   static async prepare(
     { directory, program }: Workplace,
     network: RingNetwork,
-    { profile, timings }: QuorumbeatPlan,
+    { profile, timings, sites: siteCount = 1 }: QuorumbeatPlan,
   ): Promise<QuorumbeatRing> {
     const { nodes, namespaces } = network
+    const perSite = nodes.length / siteCount
+    const sites = Array.from({ length: siteCount }, (_, index) => {
+      return { name: `site${index + 1}`, nodes: nodes.slice(index * perSite, (index + 1) * perSite) }
+    })
     const cluster = await Cluster.prepare({
-      ...{ name: "ring", sites: [{ name: "a", nodes }], profile, timings, hasWitness: false },
+      ...{ name: "ring", sites, profile, timings, hasWitness: false },
       ...{ trace: false, hasLedger: false, program },
       wrapper: ({ name }) => ["ip", "netns", "exec", namespaces.name(name)],
       directory: mkdtempSync(join(directory, "ring-")),
     })
-    const { configFile, nodes: laidOut } = cluster.layout
+    const { configFile, directory: own, nodes: laidOut } = cluster.layout
     const moved = laidOut.reduce(
-      (toml, { link }, index) => toml.replace(`"${link}"`, `"${network.addressOf(index)}:${port}"`),
+      (toml, { link, wan, wanBind }, index) => {
+        const address = network.addressOf(index)
+        return toml
+          .replace(`"${link}"`, `"${address}:${port}"`)
+          .replace(`"${wan}"`, `"${address}:${wanPort}"`)
+          .replace(`"${wanBind}"`, `"${address}:${wanPort}"`)
+      },
       readFileSync(configFile, "utf8"),
     )
-    writeFileSync(configFile, moved.replaceAll(/^(start|stop|monitor) = .*$/gm, '$1 = ["/bin/true"]'))
-    return new QuorumbeatRing(`Quorumbeat ${profile}`, nodes, cluster)
+    const services = join(own, "services")
+    mkdirSync(services)
+    writeFileSync(configFile, withService(moved, services))
+    return new QuorumbeatRing(`Quorumbeat ${profile}`, cluster, services)
   }
 
   /** One after the other: sixty processes that start at once on two processors leave those of normal priority none. */
@@ -71,8 +91,10 @@ export class QuorumbeatRing implements RingSystem {
     this.cluster.agent(node).start()
   }
 
+  /** As a machine that loses its power: its service is gone too. */
   kill(node: string): void {
     void this.cluster.agent(node).kill()
+    rmSync(join(this.#services, node), { force: true })
   }
 
   processes(node: string): Readonly<Record<string, number>> {
@@ -119,7 +141,22 @@ export class QuorumbeatRing implements RingSystem {
     return text.split("\n").flatMap((line) => (line.includes(marked) ? [JSON.parse(line)] : []))
   }
 
+  /** Events that were logged as errors. */
+  errors(node: string): readonly string[] {
+    const text = readFileSync(this.cluster.agent(node).node.logFile, "utf8")
+    return [...text.matchAll(/^\{"level":"error".*?"event":"([^"]+)"/gm)].map(([, event = ""]) => event)
+  }
+
   close(): Promise<void> {
     return this.cluster.end()
   }
+}
+
+/** A service that is a file: there while it runs. */
+function withService(toml: string, directory: string): string {
+  const commands: Readonly<Record<string, string>> = { start: ": >", stop: "rm -f", monitor: "test -e" }
+  return toml.replaceAll(/^(start|stop|monitor) = .*$/gm, (_line, action: string) => {
+    const script = `${commands[action]} '${directory}'/$QUORUMBEAT_NODE`
+    return `${action} = ${JSON.stringify(["/bin/sh", "-c", script])}`
+  })
 }

@@ -5,6 +5,8 @@ export interface RingSystem {
   /** As in the table. */
   readonly title: string
   readonly nodes: readonly string[]
+  /** The nodes of each site; left out: all are of one. */
+  readonly sites?: readonly (readonly string[])[]
   /** Starts all nodes. */
   start(): Promise<void>
   startOne(node: string): void
@@ -58,7 +60,17 @@ export function memoryOf(pid: number): number {
   }
 }
 
+/** Those who run are in one ring of their site. */
 export function isWhole(system: RingSystem, running: readonly string[] = system.nodes): boolean {
-  const members = running.map((node) => system.nodes.indexOf(node) + 1).join()
-  return running.every((node) => system.views(node).at(-1)?.members.join() === members)
+  return (system.sites ?? [system.nodes]).every((site) => {
+    const here = site.filter((node) => running.includes(node))
+    const members = here.map((node) => system.nodes.indexOf(node) + 1).join()
+    return here.every((node) => system.views(node).at(-1)?.members.join() === members)
+  })
+}
+
+/** The others of its site. */
+export function neighboursOf({ sites, nodes }: RingSystem, node: string): readonly string[] {
+  const site = sites?.find((each) => each.includes(node)) ?? nodes
+  return site.filter((each) => each !== node)
 }

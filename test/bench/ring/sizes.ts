@@ -101,14 +101,14 @@ export async function corosyncSizes(bench: Bench): Promise<void> {
   }
 }
 
-function heading({ say }: Bench, title: string): void {
+export function heading({ say }: Bench, title: string): void {
   say(`\n${title}`)
   say(
     "  nodes   formed   kill to last view (min / median / max)   ratio   start ordered   running   CPU a node (most)   PSS   a node sends           ring sends",
   )
 }
 
-function line(
+export function line(
   { say }: Bench,
   count: number,
   { formation, cost, detection }: Measured,
