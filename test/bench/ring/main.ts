@@ -67,7 +67,15 @@ async function main(): Promise<number> {
   for (const line of describeMachine()) say(line)
   const workplace = await createWorkplace("bench-ring")
   const bench: Bench = { workplace, sizes, profiles, repeats, minutes, seconds, say }
-  for (const part of chosen) await parts[part](bench)
+  const from = performance.now()
+  for (const part of chosen) {
+    try {
+      await parts[part](bench)
+    } catch (cause) {
+      say(`${part}: FAILED: ${cause instanceof Error ? cause.message : String(cause)}`)
+    }
+  }
+  say(`\n${Math.round((performance.now() - from) / 60_000)} minutes`)
   if (values.keep) say(`\nlogs: ${workplace.directory}`)
   else removeWorkplace(workplace)
   return 0
