@@ -19,6 +19,7 @@ import { siteLayout, type ViewStanding, viewStanding } from "../../protocol/vote
 import { storeConfiguration, takeUp } from "./configuration-spread.ts"
 import type { Joint, Prepared } from "./configuration-state.ts"
 import type { CommandResult } from "./effects.ts"
+import { votersAmong } from "./forgotten.ts"
 import { type Message, type Piece, piecesOf } from "./messages.ts"
 import { type Report, ringVersion } from "./report.ts"
 import { hasVoice } from "./rights.ts"
@@ -85,7 +86,7 @@ function refusalOf(node: NodeState, next: ClusterConfig, now: Instant): CommandR
     return refused("older-agents", "a member's agent does not know of live changes: finish the upgrade first")
   if (configuration.settledAt !== undefined && configuration.settledAt > now && timingsDiffer(config, next))
     return refused("settling", "the last change of timings is not settled yet: wait for the longest lease")
-  if (stricter(view.standing, standingBy(next, node, view.voters)).kind !== view.standing.kind)
+  if (stricter(view.standing, standingBy(next, node, view)).kind !== view.standing.kind)
     return refused(
       "no-quorum-after",
       "the members of this view would not speak for the site by the new configuration: start the others first",
@@ -97,9 +98,14 @@ function timingsDiffer(a: ClusterConfig, b: ClusterConfig): boolean {
   return a.timings.lease !== b.timings.lease || a.timings.mandateTtl !== b.timings.mandateTtl
 }
 
-function standingBy(config: ClusterConfig, node: NodeState, members: readonly NodeId[]): ViewStanding {
-  const known = config.nodes.some(({ site }) => site === node.self.site)
-  return known ? viewStanding(config, node.self.site, members) : { kind: "minority" }
+function standingBy(config: ClusterConfig, node: NodeState, { members, forgetful }: View): ViewStanding {
+  const { site } = node.self
+  if (!config.nodes.some((each) => each.site === site)) return { kind: "minority" }
+  return viewStanding(
+    config,
+    site,
+    votersAmong(node, members, { layout: siteLayout(config, site) }, forgetful),
+  )
 }
 
 /** What is removed is asked for no proof any more: so it must have been proved to run nothing (SPEC LC2, S2). */

@@ -5,27 +5,34 @@
  */
 import type { NodeId } from "../../protocol/units.ts"
 import type { Joint } from "./configuration-state.ts"
+import { enterGather } from "./membership.ts"
 import { hasVoice } from "./rights.ts"
 import type { NodeState } from "./state.ts"
-import { log, persist, type Turn } from "./turn.ts"
+import { storeLearnt } from "./stored.ts"
+import { persist, type Turn } from "./turn.ts"
 
 /** The members whose votes count. */
 export function votersAmong(
   { config, self }: NodeState,
   members: readonly NodeId[],
-  joint: Joint | undefined,
-  hasForgotten: (member: NodeId) => boolean,
+  joint: Pick<Joint, "layout"> | undefined,
+  forgetful: readonly NodeId[],
 ): readonly NodeId[] {
-  if (!members.some(hasForgotten)) return members
+  if (forgetful.length === 0) return members
   const own = config.nodes.filter(({ site }) => site === self.site).map(({ id }) => id)
   const all = [...own, ...(joint?.layout.voters.map(({ node }) => node) ?? [])]
-  return all.every((id) => members.includes(id)) ? members : members.filter((id) => !hasForgotten(id))
+  return all.every((id) => members.includes(id)) ? members : members.filter((id) => !forgetful.includes(id))
 }
 
-/** This node has learnt what it forgot: its view speaks, and all that it may have promised is over (SPEC M9). */
+/**
+ * This node has learnt what it forgot: its view speaks, all that it may have promised is over (SPEC M9), and it was told which
+ * witness is the cluster's (W6). The members count its vote in a view that is made anew for it.
+ */
 export function remember(turn: Turn): void {
   const { node, now } = turn
   if (node.durable.state.forgot !== true || node.amnesiaUntil !== undefined || !hasVoice(node, now)) return
+  if (node.view?.joint !== undefined || (node.pinLost && node.config.witness !== undefined)) return
+  storeLearnt(turn)
   persist(turn, { forgot: false })
-  log(turn, "info", "record-complete", { ring: node.view?.ring.sequence ?? 0 })
+  enterGather(turn, "record-complete", undefined)
 }

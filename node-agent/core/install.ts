@@ -20,6 +20,7 @@ import { afterUnpledge, mergeTickets, pledgeRecovered } from "./pledges.ts"
 import { newestNumber, type Report, reportsOf } from "./report.ts"
 import { siteStanding } from "./standing.ts"
 import type { NodeState, OrderedState, ReportedPhase, Ring, View } from "./state.ts"
+import { storeLearnt } from "./stored.ts"
 import { log, report as reportEvent, type Turn } from "./turn.ts"
 
 /** Does nothing while reports are missing. `seq` is the message whose delivery this is. */
@@ -41,11 +42,20 @@ export function installView(turn: Turn, seq: number): void {
   adoptPin(turn, others.find((each) => each.pin !== null)?.pin)
   mergeTickets(turn, others, ring.leftAt)
   const joint = jointOf(node, reports)
-  const voters = votersAmong(node, ring.members, joint, (member) => reports.get(member)?.forgot === true)
+  const forgetful = ring.members.filter((member) => reports.get(member)?.forgot === true)
+  const voters = votersAmong(node, ring.members, joint, forgetful)
   const standing = siteStanding(node, voters, joint)
   const entitled = standing.kind === "majority-alone"
   node.ordered = mergedState(turn, reports, ring, { seq, joint, entitled })
-  node.view = { ...viewOf(node, ring, reports, activateAt, now), voters, standing, entitled, joint }
+  node.view = {
+    ...viewOf(node, ring, reports, activateAt, now),
+    forgetful,
+    voters,
+    standing,
+    entitled,
+    joint,
+  }
+  storeLearnt(turn)
   node.left = undefined
   node.ring = { ...ring, reports: new Map() }
   node.membership = { kind: "operational", since: now }
@@ -165,7 +175,7 @@ function viewOf(
   reports: ReadonlyMap<NodeId, Report>,
   activateAt: Instant,
   now: Instant,
-): Omit<View, "voters" | "standing" | "entitled" | "joint"> {
+): Omit<View, "forgetful" | "voters" | "standing" | "entitled" | "joint"> {
   return {
     ring: ring.id,
     members: ring.members,

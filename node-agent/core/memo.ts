@@ -14,6 +14,7 @@ import { order } from "./ring.ts"
 import { asciiJson, parseJson } from "./shaped.ts"
 import { performAct } from "./spoken.ts"
 import type { MemoAct, NodeState, OrderedState } from "./state.ts"
+import { storeLearnt } from "./stored.ts"
 import { log, type Turn } from "./turn.ts"
 import { beginAct, endAct, updateView } from "./view.ts"
 
@@ -149,6 +150,7 @@ export function adoptMemo(turn: Turn, told: string): void {
     ...node.ordered,
     services: node.ordered.services.map((record) => (isPast ? record : withPlan(record, memo.plans))),
   }
+  storeLearnt(turn)
   // Others spoke since, or may have acted on a plan: what was vouched for before says nothing of what they started.
   if (order > 0 || memo.plans.length > 0) forgetConfirmations(node)
   reconcileActivations(turn)

@@ -249,6 +249,8 @@ export interface View {
   readonly entitled: boolean
   readonly voice: VoiceLease
   readonly phases: ReadonlyMap<NodeId, ReadonlyMap<ServiceName, ReportedPhase>>
+  /** Members that lost their record and have not learnt since what was done. */
+  readonly forgetful: readonly NodeId[]
   /** Members whose votes count: not those that lost their record, unless all of the site are here (SPEC V12). */
   readonly voters: readonly NodeId[]
   /** Members whose vote counts for no pledge until then. */

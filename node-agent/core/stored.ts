@@ -1,5 +1,5 @@
 /** Which received messages count as received: those whose durable write, where one was needed, is on the disk. */
-import type { Epoch } from "../../protocol/units.ts"
+import { type Epoch, epoch } from "../../protocol/units.ts"
 import type { NodeState, Ring } from "./state.ts"
 import { persist, type Turn } from "./turn.ts"
 
@@ -16,6 +16,32 @@ export function forgetStored(node: NodeState): void {
     ...node.ring,
     unstored: node.ring.unstored.filter((entry) => entry.write > node.durable.written),
   }
+}
+
+/**
+ * The numbers a site has come to, as heard from others: after a restart a majority must not name lower ones, and those who acted
+ * under them may not be in it (SPEC S8).
+ */
+export function storeLearnt(turn: Turn): void {
+  const { node } = turn
+  storeVoiceEpoch(turn, node.ordered.voiceEpoch)
+  const stored = new Map(node.durable.state.tickets.map((entry) => [entry.ticket, entry]))
+  let isRisen = false
+  const tickets = [...node.tickets.values()].map(({ ticket, knownEpoch, pledgeNumber, releasedEpoch }) => {
+    const known = stored.get(ticket)
+    const entry = {
+      ticket,
+      epoch: epoch(Math.max(known?.epoch ?? 0, knownEpoch)),
+      pledgeNumber: Math.max(known?.pledgeNumber ?? 0, pledgeNumber),
+      releasedEpoch: epoch(Math.max(known?.releasedEpoch ?? 0, releasedEpoch)),
+    }
+    isRisen ||=
+      entry.epoch > (known?.epoch ?? 0) ||
+      entry.pledgeNumber > (known?.pledgeNumber ?? 0) ||
+      entry.releasedEpoch > (known?.releasedEpoch ?? 0)
+    return entry
+  })
+  if (isRisen) persist(turn, { tickets })
 }
 
 /** The epoch an activation is about to act under; the first member to hear of it writes it ahead of its use. */

@@ -1,6 +1,7 @@
 /** Changes of the installed view by ordered messages: who coordinates, who is about to leave, who left. */
 import type { Epoch, NodeId } from "../../protocol/units.ts"
 import type { NodeState, View } from "./state.ts"
+import { storeLearnt } from "./stored.ts"
 import { log, type Turn } from "./turn.ts"
 
 export function updateView(node: NodeState, change: (view: View) => Partial<View>): void {
@@ -28,6 +29,7 @@ export function entitle(turn: Turn, at: Epoch): void {
   updateView(node, () => ({ entitled: true }))
   node.voiceRing = node.view?.ring.sequence ?? node.voiceRing
   node.ordered = { ...node.ordered, voiceEpoch: at > node.ordered.voiceEpoch ? at : node.ordered.voiceEpoch }
+  storeLearnt(turn)
 }
 
 /** The coordinator gives its role away: in the total order, so that there is one at a time. */

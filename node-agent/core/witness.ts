@@ -199,7 +199,7 @@ export function onReply(turn: Turn, reply: Reply): void {
     lastReply: now,
     failures: 0,
     failedAt: undefined,
-    reason: undefined,
+    reason: isUnregistered(node, reply) ? "configuration-newer" : undefined,
     interval,
     urgent: node.witness.urgent || before === undefined,
     events: node.witness.events.filter((event) => !taken.includes(event.id)),
@@ -213,6 +213,12 @@ export function onReply(turn: Turn, reply: Reply): void {
   if (reply.configuration !== undefined) onRegistered(turn, reply.configuration)
   handOverToFormerMember(turn)
   storeEpochs(turn, node)
+}
+
+/** The witness knows an older configuration, and no change is under way: it would refuse what is claimed by this one (W14). */
+function isUnregistered(node: NodeState, { configuration }: Reply): boolean {
+  const { version, active } = claimedConfiguration(node)
+  return configuration !== undefined && active === undefined && configuration.version < version
 }
 
 /** Epochs heard of, and another site seen to hold a ticket. */

@@ -137,6 +137,11 @@ describe("[W14] a newer file that no ring has ordered", () => {
     world.kill(1, 2, 3, 4)
     const next = accepted(parse(policy("last-man-standing", 2)))
     for (const host of world.hosts.values()) host.config = next
+    world.start()
+    world.run(10_000)
+    // Nothing is claimed while all are there; status says already what would be refused.
+    expect(world.core(1).witness.reason).toBe("configuration-newer")
+    world.kill(1, 2, 3, 4)
     world.witness.register(next)
     world.start(4)
     expect(world.runUntil(() => world.core(4).view?.voice.deadline !== undefined, 60_000)).toBe(true)

@@ -337,11 +337,7 @@ export const mutations: readonly Mutation[] = [
     name: "lost-record-votes",
     rule: "[V12] a node that lost its record has no vote",
     patches: [
-      patch(
-        "node-agent/core/forgotten.ts",
-        "if (!members.some(hasForgotten)) return members",
-        "return members",
-      ),
+      patch("node-agent/core/forgotten.ts", "if (forgetful.length === 0) return members", "return members"),
     ],
     shown: schedule("record-lost"),
   },

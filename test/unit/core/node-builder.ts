@@ -78,6 +78,7 @@ export function nodeInView(
     coordinator: node.self.id,
     voice: { deadline: undefined, own: false, epoch: epoch(0), grantedAt: undefined, waitedOut: true },
     phases: new Map(ids.map((id) => [id, stoppedServices(config)])),
+    forgetful: [],
     voters: members.map(nodeId),
     amnesia: new Map(),
     departing: [],
