@@ -86,7 +86,7 @@ describe("a node without its state, with one that never knew", () => {
     starts: false,
   })
 
-  it("[M9] does not vote for its site before the forgotten pledge is over, also when it would be the majority", async () => {
+  it("[M9] [V12] does not vote in its site, also when it would be the majority, before one is back that knows", async () => {
     const { network, witness } = lab.cluster
     const [north, unknowing, forgetful, third] = ["n1", "s1", "s2", "s3"].map((name) => lab.agent(name))
     if (!north || !unknowing || !forgetful || !third) throw new Error("four nodes are needed")
@@ -103,8 +103,16 @@ describe("a node without its state, with one that never knew", () => {
     await witness.start()
     const started = now()
     for (const agent of [unknowing, forgetful]) agent.start()
-    await lab.succession(before, started, ["s1", "s2"])
-    expectNoRightBefore(started + ttl, [unknowing, forgetful], started)
+    await sleep(2 * ttlWaited)
+    expect(lab.ledger.first(started, ({ node }) => node !== before.node)).toBeUndefined()
+    for (const agent of [unknowing, forgetful]) {
+      const { rights } = await lab.statusOf(agent)
+      expect(rights.voice.held, agent.name).toBe(false)
+    }
+    const back = now()
+    third.start()
+    await lab.succession(before, back, ["s1", "s2", "s3"])
+    expectNoRightBefore(back, [unknowing, forgetful, third], started)
   })
 })
 
