@@ -16,7 +16,7 @@ import { failbacks, isSettled, type Placement, placementOf } from "./placement.t
 import { hasMandate, hasVoice, mandateUntil, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
 import { type Lasting, lastedAt, noteSince } from "./since.ts"
-import type { NodeState } from "./state.ts"
+import type { NodeState, TicketState } from "./state.ts"
 import { report, type Turn, upcoming, withEntry } from "./turn.ts"
 import { beginAct, isDriving, updateView } from "./view.ts"
 import { postIfDue } from "./witness.ts"
@@ -137,7 +137,7 @@ function giveMandatesUp(turn: Turn): void {
   const { node, now } = turn
   for (const state of node.tickets.values()) {
     const next = moveOf(node, state.ticket)
-    if (next === undefined || !needsMandate(node, state.ticket)) continue
+    if (next === undefined || !needsMandate(node, state.ticket) || isBeingReleased(node, state)) continue
     const services = node.config.services.filter((service) => service.ticket === state.ticket)
     const isHeld = hasMandate(node, state, now)
     const running = services.some((service) =>
@@ -148,6 +148,11 @@ function giveMandatesUp(turn: Turn): void {
     if (!running && !starting && beginAct(node, `release:${state.ticket}:${state.epoch}`))
       releaseMandate(turn, state, { next, stopped })
   }
+}
+
+/** Its release was ordered, and is counted from its receipt on (SPEC M11); with its delivery the order to move ends. */
+function isBeingReleased({ view }: NodeState, { ticket, epoch: at, givenUp }: TicketState): boolean {
+  return at === 0 && view?.underWay.has(`release:${ticket}:${givenUp}`) === true
 }
 
 function isAssigned(node: NodeState, { name }: ServiceConfig): boolean {

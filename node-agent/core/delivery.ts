@@ -16,7 +16,7 @@ import { adoptMemo, collectMemo } from "./memo.ts"
 import { type Message, parseMessage } from "./messages.ts"
 import { applyOrdered, type Ordering } from "./ordered.ts"
 import { adoptPin, adoptStranger } from "./pin.ts"
-import { afterPledge, afterUnpledge, storePledge } from "./pledges.ts"
+import { afterPledge, afterUnpledge, heardUnpledge, storePledge } from "./pledges.ts"
 import type { NodeState } from "./state.ts"
 import { storeVoiceEpoch } from "./stored.ts"
 import { log, type Turn, withEntry } from "./turn.ts"
@@ -127,17 +127,31 @@ function collectReport(
   installView(turn, message.seq)
 }
 
-/** Durable before spoken: the write that a message needs, ordered at its receipt; undefined: none. */
-export function storeIfNeeded(turn: Turn, payload: string, origin: NodeId): number | undefined {
+const kindsReceived = ['"pledge"', '"assign"', '"unpledge"'] as const
+
+/**
+ * What a message does at its receipt, before it is delivered. Durable before spoken: the write that it needs; undefined: none. And
+ * what is given up is not counted from then on.
+ */
+export function receiveOrdered(turn: Turn, payload: string, origin: NodeId): number | undefined {
   if (payload.startsWith("configure ")) {
     const piece = parseMessage(payload)
     return piece.kind === "ok" && piece.value.kind === "configure"
       ? storeProposal(turn, origin, piece.value)
       : undefined
   }
-  if (!payload.includes('"pledge"') && !payload.includes('"assign"')) return undefined
+  if (!kindsReceived.some((kind) => payload.includes(kind))) return undefined
   const parsed = parseMessage(payload)
   if (parsed.kind === "error") return undefined
-  if (parsed.value.kind === "pledge") return storePledge(turn, parsed.value)
-  return parsed.value.kind === "assign" ? storeVoiceEpoch(turn, parsed.value.voice) : undefined
+  switch (parsed.value.kind) {
+    case "pledge":
+      return storePledge(turn, parsed.value)
+    case "assign":
+      return storeVoiceEpoch(turn, parsed.value.voice)
+    case "unpledge":
+      heardUnpledge(turn, parsed.value)
+      return undefined
+    default:
+      return undefined
+  }
 }

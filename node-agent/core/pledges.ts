@@ -23,6 +23,7 @@ import { learnVote } from "./token-entries.ts"
 import { log, persist, report, type Turn, withEntry } from "./turn.ts"
 
 type PledgeMessage = Message & { readonly kind: "pledge" }
+type UnpledgeMessage = Message & { readonly kind: "unpledge" }
 
 /** TTL': how long a vote stays bound after its latest delivery. */
 export function pledgeDuration(node: NodeState): Millis {
@@ -131,26 +132,30 @@ function notePledge(turn: Turn, message: PledgeMessage): void {
   }))
 }
 
-/** The site it was pledged to gave the mandate up: the vote is free at once. A restart forgets this: it waits. */
-export function afterUnpledge(turn: Turn, message: Message & { readonly kind: "unpledge" }): void {
+/**
+ * Received, not delivered yet: from here on this member counts the votes for it no more. The coordinator tells the voters once
+ * every member has received it, which is when it delivers; others may deliver it much later (SPEC M11).
+ */
+export function heardUnpledge(turn: Turn, { ticket, site, epoch: at }: UnpledgeMessage): void {
   const { node, now } = turn
-  const { ticket, site, epoch: at, stopped } = message
+  if (site !== node.self.site) return
   const before = node.tickets.get(ticket)
-  if (site === node.self.site && (before?.epoch ?? 0) <= at) tellGivenAway(turn, before)
-  updateTicket(node, ticket, (state) => {
-    const own = site === node.self.site
-    const released = stopped ? epoch(Math.max(state.releasedEpoch, at)) : state.releasedEpoch
-    const pledge = state.pledge?.site === site && state.pledge.epoch <= at ? undefined : state.pledge
-    const given = own && state.epoch <= at ? givenAway(now) : {}
-    const givenUp = own ? maxEpoch(state.givenUp, at) : state.givenUp
-    return {
-      pledge,
-      givenUp,
-      releasedEpoch: released,
-      knownEpoch: epoch(Math.max(state.knownEpoch, at)),
-      ...given,
-    }
-  })
+  if ((before?.epoch ?? 0) <= at) tellGivenAway(turn, before)
+  updateTicket(node, ticket, (state) => ({
+    givenUp: maxEpoch(state.givenUp, at),
+    ...(state.epoch <= at ? givenAway(now) : {}),
+  }))
+}
+
+/** The site it was pledged to gave the mandate up: the vote is free at once. A restart forgets this: it waits. */
+export function afterUnpledge(turn: Turn, message: UnpledgeMessage): void {
+  const { ticket, site, epoch: at, stopped } = message
+  heardUnpledge(turn, message)
+  updateTicket(turn.node, ticket, (state) => ({
+    pledge: state.pledge?.site === site && state.pledge.epoch <= at ? undefined : state.pledge,
+    releasedEpoch: stopped ? maxEpoch(state.releasedEpoch, at) : state.releasedEpoch,
+    knownEpoch: maxEpoch(state.knownEpoch, at),
+  }))
 }
 
 /** What the members of a new view know: highest numbers and epochs; obligations from now, rights from our own leaving. */

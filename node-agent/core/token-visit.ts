@@ -6,7 +6,7 @@ import type { TokenFrame } from "../../protocol/frame.ts"
 import { type NodeId, sameRing } from "../../protocol/units.ts"
 import { renewServices } from "./activations.ts"
 import { coordinate } from "./coordinator.ts"
-import { deliverSafe, storeIfNeeded } from "./delivery.ts"
+import { deliverSafe, receiveOrdered } from "./delivery.ts"
 import { orderReport } from "./report.ts"
 import { acceptToken, forwardToken, noteStored, releaseToken } from "./ring.ts"
 import { entriesFor, learnEntries } from "./token-entries.ts"
@@ -19,7 +19,7 @@ export function onToken(turn: Turn, from: NodeId | undefined, token: TokenFrame)
   if (visit === undefined || node.ring === undefined) return
   for (const message of token.messages) {
     if (message.seq > before)
-      noteStored(node, message.seq, storeIfNeeded(turn, message.payload, message.origin))
+      noteStored(node, message.seq, receiveOrdered(turn, message.payload, message.origin))
   }
   beginRecovery(turn)
   reportWhenReady(turn)
@@ -29,7 +29,7 @@ export function onToken(turn: Turn, from: NodeId | undefined, token: TokenFrame)
   if (node.ring === undefined || !sameRing(node.ring.id, token.ring)) return
   renewServices(turn)
   coordinate(turn)
-  forwardToken(turn, token, entriesFor(turn, token), (payload) => storeIfNeeded(turn, payload, node.self.id))
+  forwardToken(turn, token, entriesFor(turn, token), (payload) => receiveOrdered(turn, payload, node.self.id))
 }
 
 export function startToken(turn: Turn, token: TokenFrame): void {

@@ -122,7 +122,11 @@ export class World {
 
   /** A machine with this file and a fresh record. */
   install(config: ClusterConfig, id: NodeId): void {
-    this.hosts.set(id, createHost(config, id, this.#options.rateError, this.#random))
+    const host = createHost(config, id, this.#options.rateError, this.#random)
+    // What a guest of the site that stood still was left with, its views have, whoever joins them.
+    const siblings = [...this.hosts.values()].filter(({ site }) => site === host.site)
+    host.exposedUntil = Math.max(0, ...siblings.map(({ exposedUntil }) => exposedUntil))
+    this.hosts.set(id, host)
   }
 
   get violations(): readonly string[] {

@@ -95,6 +95,16 @@ const named: readonly Named[] = [
     why: "[M3] the checker did not see a pledge that one of a higher epoch to the same site displaced in one step",
   },
   {
+    seed: 311512,
+    table: allFaults,
+    why: "[M11] [I2] a member that stood still counted a mandate that its view had given up, as it had not delivered that yet",
+  },
+  {
+    seed: 311610,
+    table: allFaults,
+    why: "[M3] the checker did not pass over a node that joined a guest that had stood still",
+  },
+  {
     seed: 300305,
     table: allFaults,
     why: "[V12] [I3] a node that lost its record and one that was away made a majority, and acted at a lower epoch",
