@@ -27,7 +27,7 @@ interface Known<T> {
   readonly value: T
 }
 
-const never = instant(Number.POSITIVE_INFINITY)
+const forever = instant(Number.POSITIVE_INFINITY)
 
 /** `derive`, of which each node's latest outcome is kept. */
 export function keeping<T>({ parts, derive }: Derivation<T>): (node: NodeState, now: Instant) => T {
@@ -36,7 +36,7 @@ export function keeping<T>({ parts, derive }: Derivation<T>): (node: NodeState, 
     const known = latest.get(node)
     if (known !== undefined && now >= known.from && now < known.until && isSame(node, parts, known.parts))
       return known.value
-    const { value, until = never } = derive(node, now)
+    const { value, until = forever } = derive(node, now)
     latest.set(node, { parts: parts.map((part) => node[part]), from: now, until, value })
     return value
   }

@@ -46,7 +46,7 @@ export interface DurableState {
   readonly incarnation: Incarnation
   /** No ring sequence above this one was ever announced by this node (kept ahead, so that forming a view waits for no disk). */
   readonly ringSequence: number
-  /** The highest epoch of the site's voice lease that this node ever acted under (SPEC S8). */
+  /** The highest epoch of the site's voice lease that this node ever acted under, or heard of from others (SPEC S8). */
   readonly voiceEpoch: Epoch
   readonly tickets: readonly DurableTicket[]
   readonly pledges: readonly DurablePledge[]
@@ -55,6 +55,6 @@ export interface DurableState {
   readonly configuration?: DurableConfiguration | undefined
   /** Made by `quorumbeat init` for a cluster that never ran: the absence of pledges is knowledge, not amnesia. */
   readonly fresh: boolean
-  /** The record before this one was lost, and the node has not learnt since what was done: it has no vote (SPEC V12). */
+  /** The record before this one was lost, and the node has not learnt since what was done: it has no vote but in a view of its whole site (SPEC V12). */
   readonly forgot?: boolean | undefined
 }

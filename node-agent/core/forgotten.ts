@@ -1,7 +1,7 @@
 /**
- * Nodes that lost their record (SPEC V12): such a node has no vote. Views that spoke may share that node alone with the present
- * one, and what they decided, under which numbers, it cannot say. It has learnt that when it is in a view that speaks without
- * its vote, or in one of the whole site, and then counts again; until then its record says so, restarts included.
+ * Nodes that lost their record (SPEC V12): such a node has no vote, but in a view of its whole site. Views that spoke may share that
+ * node alone with the present one, and what they decided, under which numbers, it cannot say. It counts again once it is in a view
+ * that speaks after its amnesia (M9) and knows the witness (W6); until then its record says so, restarts included.
  */
 import type { NodeId } from "../../protocol/units.ts"
 import type { Joint } from "./configuration-state.ts"

@@ -33,7 +33,7 @@ export function probePace(count: number): Millis {
   return millis(count * probeEach)
 }
 
-/** Joins say what probes say and more: while a larger site gathers, who has joined is not probed. */
+/** Joins say what probes say and more: while a larger site gathers, who has joined is not probed, and nobody before all had their time to join (SPEC R5). */
 export function joinsAreProbes(node: NodeState): boolean {
   return sitePeers(node) >= smallSite
 }

@@ -119,7 +119,7 @@ function mergedState(
     const told = withPhases(continuedOrRevoked(record, ring, reports), reports)
     return broken ? { ...told, doubt: true } : told
   })
-  // Kept by each node across restarts: every view that speaks has a member that acted under the highest one (SPEC S8).
+  // Kept by each node across restarts: every view that speaks has a member that acted under the highest one, or heard of it and stored it (SPEC S8).
   const voiceEpoch = epoch(Math.max(...[...reports.values()].map(({ ordered }) => ordered.voiceEpoch)))
   const { sequence, representative } = ring.id
   const number = entitled ? { voice: voiceEpoch, ring: sequence, representative, seq } : state.number

@@ -145,7 +145,7 @@ function probeLooks({ config }: NodeState): number {
   return Math.ceil(probeEveryMin / config.timings.heartbeat)
 }
 
-/** A turn of probes of so many members, where each look is as late as a timer brings it. */
+/** The longest that a turn of the links' probes takes through so many members: each look comes as late as it may. */
 export function turnLongest(node: NodeState, members: number): Millis {
   return millis(members * probeLooks(node) * node.config.timings.heartbeat * lookLateShare)
 }

@@ -258,7 +258,7 @@ function hearWindow(node: NodeState): Millis {
   return millis(Math.max(3 * probeInterval(node), heartbeat + misses * retransmit))
 }
 
-/** Of a ring's members, as many as are off the token's way are heard once in a turn. */
+/** Of a member off the token's way nothing may come for a whole turn of the links' probes (SPEC LN3, R6). */
 function memberWindow(node: NodeState): Millis {
   return millis(Math.max(hearWindow(node), turnLongest(node, sitePeers(node))))
 }

@@ -65,7 +65,7 @@ function quarantine(turn: Turn, stranger: string, reason: string): boolean {
   return false
 }
 
-/** Not the first one to be met here, perhaps: until a view speaks alone, or an operator says so. Nobody is paged for it. */
+/** Half a site cannot know whether the other half met one before: not believed until a view speaks alone, a member tells the pin, or an operator accepts it. Nobody is paged. */
 function defer(turn: Turn, stranger: string): boolean {
   const { node, now } = turn
   if (node.witness.reason !== firstContact)

@@ -48,13 +48,13 @@ export function mandateUntil(node: NodeState, state: TicketState): Instant | und
   let latestEnd: Instant | undefined
   for (const { epoch, until } of state.votes.values()) {
     const isLater = latestEnd === undefined || until > latestEnd
-    if (epoch === state.epoch && isLater && pledgedUntil(state, until) >= majority) latestEnd = until
+    if (epoch === state.epoch && isLater && votesLasting(state, until) >= majority) latestEnd = until
   }
   return latestEnd
 }
 
-/** How many of the present epoch's votes last at least as long. */
-function pledgedUntil({ votes, epoch }: TicketState, until: Instant): number {
+/** How many votes at the present epoch last until then or longer. */
+function votesLasting({ votes, epoch }: TicketState, until: Instant): number {
   let count = 0
   for (const vote of votes.values()) if (vote.epoch === epoch && vote.until >= until) count += 1
   return count

@@ -223,7 +223,7 @@ export interface Ring {
   readonly healthTold: HealthTold | undefined
 }
 
-export interface HealthTold {
+interface HealthTold {
   readonly bytes: Uint8Array
   /** What it was made of: while these are the same, so is the entry. */
   readonly health: NodeState["health"]

@@ -1,4 +1,4 @@
-/** Which received messages count as received: those whose durable write, where one was needed, is on the disk. */
+/** What is on the disk: which received messages count as received, and the highest numbers the site is known to have come to (SPEC S8). */
 import { type Epoch, epoch } from "../../protocol/units.ts"
 import type { NodeState, Ring } from "./state.ts"
 import { persist, type Turn } from "./turn.ts"
@@ -44,7 +44,7 @@ export function storeLearnt(turn: Turn): void {
   if (isRisen) persist(turn, { tickets })
 }
 
-/** The epoch an activation is about to act under; the first member to hear of it writes it ahead of its use. */
+/** A voice epoch that is about to be acted under, or was heard of: written unless it is known. The write to wait for; undefined: it is on the disk. */
 export function storeVoiceEpoch(turn: Turn, voice: Epoch): number | undefined {
   const { node } = turn
   if (voice > node.durable.state.voiceEpoch) {

@@ -172,8 +172,8 @@ function twoViewsInARow(config: ClusterConfig): string | undefined {
 }
 
 /**
- * [W11] Node 1 holds the voice for 10 s; node 2, which was never in a view with it, is configured with 4 s, and takes over when
- * node 1 falls silent.
+ * [W11] Both have met the witness. Started anew and cut off from each other, node 1 holds the voice for 10 s; node 2, configured
+ * with 4 s, takes over when node 1 falls silent.
  */
 function shorterTtl(config: ClusterConfig): string | undefined {
   const world = formed(config)

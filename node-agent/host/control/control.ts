@@ -13,7 +13,7 @@ import { readNodeKey } from "../key-file.ts"
 import { leaseFilePath } from "../lease-file.ts"
 import { DirectPages } from "./direct-pages.ts"
 import { FenceDevices } from "./fence/fence-devices.ts"
-import { startHealthSampler } from "./health-sampler.ts"
+import { healthSampler } from "./health-sampler.ts"
 import { Hooks } from "./hooks/hooks.ts"
 import { endLeftovers, type Leftover } from "./leftovers.ts"
 import { LineReader } from "./line-reader.ts"
@@ -63,7 +63,7 @@ class Control {
   /** `undefined`: this node does not page. */
   readonly #pages: DirectPages | undefined
   readonly #hooks: Hooks
-  readonly #look = startHealthSampler(monotonicNow)
+  readonly #nextSample = healthSampler(monotonicNow)
 
   constructor(setup: ControlSetup, send: (message: FromControl) => void) {
     const node = setup.config.nodes.find(({ id }) => id === setup.self)
@@ -156,7 +156,7 @@ class Control {
   }
 
   #sampleHealth(): void {
-    const sample = this.#look()
+    const sample = this.#nextSample()
     if (sample !== undefined) this.#send({ kind: "health", sample })
   }
 

@@ -10,7 +10,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { promisify } from "node:util"
 import type { HealthSample } from "./messages.ts"
 
-/** A little less than two beats of who asks. */
+/** A little less than two pings of who asks. */
 const sampleInterval = 1_900
 /** chrony itself measures every minute or so; asking more often only costs processes. */
 const clockInterval = 30_000
@@ -19,7 +19,7 @@ const chronyTimeout = 2_000
 type ClockHealth = Pick<HealthSample, "clockDeviationMicros" | "clockSource">
 
 /** To be asked about every second; `undefined`: it is not time yet. */
-export function startHealthSampler(now: () => number): () => HealthSample | undefined {
+export function healthSampler(now: () => number): () => HealthSample | undefined {
   let processor = readProcessorTimes()
   let clock: ClockHealth = { clockSource: "none", clockDeviationMicros: 0 }
   let clockDue = Number.NEGATIVE_INFINITY
