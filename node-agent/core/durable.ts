@@ -57,4 +57,6 @@ export interface DurableState {
   readonly fresh: boolean
   /** The record before this one was lost, and the node has not learnt since what was done: it has no vote but in a view of its whole site (SPEC V12). */
   readonly forgot?: boolean | undefined
+  /** Which witness it believed was lost with it: none is believed before somebody tells one (SPEC W6). */
+  readonly pinLost?: boolean | undefined
 }

@@ -1,7 +1,7 @@
 /**
  * Nodes that lost their record (SPEC V12): such a node has no vote, but in a view of its whole site. Views that spoke may share that
  * node alone with the present one, and what they decided, under which numbers, it cannot say. It counts again once it is in a view
- * that speaks after its amnesia (M9) and knows the witness (W6); until then its record says so, restarts included.
+ * that speaks after its amnesia (M9); until then its record says so, restarts included.
  */
 import type { NodeId } from "../../protocol/units.ts"
 import type { Joint } from "./configuration-state.ts"
@@ -25,13 +25,12 @@ export function votersAmong(
 }
 
 /**
- * This node has learnt what it forgot: its view speaks, all that it may have promised is over (SPEC M9), and it was told which
- * witness is the cluster's (W6). The members count its vote in a view that is made anew for it.
+ * This node has learnt what it forgot: its view speaks, and all that it may have promised is over (SPEC M9). The members count its vote in a view that is made anew for it.
  */
 export function remember(turn: Turn): void {
   const { node, now } = turn
   if (node.durable.state.forgot !== true || node.amnesiaUntil !== undefined || !hasVoice(node, now)) return
-  if (node.view?.joint !== undefined || (node.pinLost && node.config.witness !== undefined)) return
+  if (node.view?.joint !== undefined) return
   storeLearnt(turn)
   persist(turn, { forgot: false })
   enterGather(turn, "record-complete", undefined)

@@ -120,7 +120,8 @@ function mergedState(
     return broken ? { ...told, doubt: true } : told
   })
   // Kept by each node across restarts: every view that speaks has a member that acted under the highest one, or heard of it and stored it (SPEC S8).
-  const voiceEpoch = epoch(Math.max(...[...reports.values()].map(({ ordered }) => ordered.voiceEpoch)))
+  const told = [...reports.values()].map(({ ordered }) => ordered.voiceEpoch)
+  const voiceEpoch = epoch(Math.max(state.voiceEpoch, ...told))
   const { sequence, representative } = ring.id
   const number = entitled ? { voice: voiceEpoch, ring: sequence, representative, seq } : state.number
   return { ...state, voiceEpoch, services: continued, confirmations: [], number }

@@ -81,7 +81,7 @@ function pinTo(turn: Turn, witness: string): void {
   const { node } = turn
   node.witness = { ...node.witness, pin: witness, stranger: undefined, quarantine: undefined }
   node.pinLost = false
-  persist(turn, { witness: { incarnation: witness, highest: [] } })
+  persist(turn, { witness: { incarnation: witness, highest: [] }, pinLost: undefined })
   log(turn, "info", "witness-pinned", { witness: witness.slice(0, 8) })
 }
 

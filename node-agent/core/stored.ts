@@ -41,7 +41,10 @@ export function storeLearnt(turn: Turn): void {
       entry.releasedEpoch > (known?.releasedEpoch ?? 0)
     return entry
   })
-  if (isRisen) persist(turn, { tickets })
+  if (!isRisen) return
+  // What is not in the configuration any more may be again one day.
+  const others = node.durable.state.tickets.filter(({ ticket }) => !node.tickets.has(ticket))
+  persist(turn, { tickets: [...others, ...tickets] })
 }
 
 /** A voice epoch that is about to be acted under, or was heard of: written unless it is known. The write to wait for; undefined: it is on the disk. */

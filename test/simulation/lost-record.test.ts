@@ -91,7 +91,25 @@ test("[W6] [V12] a site that lost its pin believes no witness after a restart ei
   expect(world.active("ledger")).not.toContain(2)
   world.command(2, { kind: "witness-accept" })
   world.run(60_000)
-  expect(world.core(2).durable.state.forgot).toBe(false)
+  expect(world.core(2).witness.pin).toBe(world.witness.state.witness)
+  expect(world.violations).toEqual([])
+})
+
+test("[V12] votes come back where the witness was never met", () => {
+  const world = worldOf(cluster(3, 1))
+  for (const id of [1, 2, 3]) world.cut(id, "@witness")
+  world.start()
+  world.run(10_000)
+  for (const id of [1, 2, 3]) {
+    world.kill(id)
+    world.loseDisk(id)
+    world.run(1_000)
+    world.start(id)
+    world.run(60_000)
+  }
+  world.kill(3)
+  world.run(10_000)
+  expect(world.active("ledger")).toHaveLength(1)
   expect(world.violations).toEqual([])
 })
 

@@ -2,10 +2,12 @@
 import { describe, expect, test } from "vitest"
 import { remember, votersAmong } from "../../../node-agent/core/forgotten.ts"
 import type { NodeState } from "../../../node-agent/core/state.ts"
+import { storeLearnt } from "../../../node-agent/core/stored.ts"
+import { epoch, ticketName } from "../../../protocol/units.ts"
 import { siteLayout } from "../../../protocol/votes.ts"
 import { oneSite } from "../../support/config-builder.ts"
 import { configOf } from "../../support/layouts.ts"
-import { at, ids, nodeInView, startedNode, turnAt } from "./node-builder.ts"
+import { at, ids, main, nodeInView, startedNode, ticketOf, turnAt } from "./node-builder.ts"
 
 const config = configOf("1x3")
 
@@ -85,6 +87,16 @@ describe("[V12] the record is complete again", () => {
     remember(turnAt(node, now))
     expect(node.durable.state.forgot).toBe(true)
   })
+})
+
+test("[S8] [D1] what is stored of a ticket stays when the ticket is not configured any more", () => {
+  const node = nodeInView(config, [1, 2])
+  const other = { ticket: ticketName("former"), epoch: epoch(8), pledgeNumber: 9, releasedEpoch: epoch(7) }
+  node.durable = { ...node.durable, state: { ...node.durable.state, tickets: [other] } }
+  node.tickets = new Map([[main, { ...ticketOf(node), knownEpoch: epoch(3) }]])
+  storeLearnt(turnAt(node, 1200))
+  expect(node.durable.state.tickets).toContainEqual(other)
+  expect(node.durable.state.tickets).toContainEqual(expect.objectContaining({ ticket: main, epoch: 3 }))
 })
 
 function never(): never {
