@@ -196,6 +196,7 @@ export class Lab {
           .filter((each) => each.state === "silent" && sites.has(each.name))
           .map((each) => `${name} does not hear ${each.name}`),
         status.witness.state === "unreachable" ? [`${name} does not reach the witness`] : [],
+        status.witness.state === "unknown" ? [`${name} has not met the witness`] : [],
         status.witness.state === "quarantined" ? [`${name} does not believe the witness`] : [],
       ].flat()
     })

@@ -7,7 +7,7 @@ import { vi } from "vitest"
 import type { TestCluster } from "./witness-client.ts"
 
 /** How long one step of virtual time waits for what the runtime does in real time. */
-const settleMs = 2
+const settleMs = 4
 /** Timers that are shorter than this are the runtime's and the tests' own, and stay real. */
 const virtualFromMs = 50
 
