@@ -214,9 +214,8 @@ function refusalOf(turn: Turn, state: TicketState, request: PledgeRequest): stri
   if (state.ordering !== undefined && state.ordering.site !== request.site) return "pledging-to-other"
   if (!mayPledge(node, now)) return "amnesia"
   const renewed = state.pledge?.site === request.site && state.pledge.epoch === request.epoch
-  // A member that was away may bring along a pledge that the site has long gone beyond: it binds, and is not renewed.
-  const isPast = request.epoch < state.knownEpoch || (request.epoch === state.knownEpoch && !renewed)
-  return isPast ? "epoch-too-low" : undefined
+  if (!renewed && request.epoch <= state.knownEpoch) return "epoch-too-low"
+  return undefined
 }
 
 /**

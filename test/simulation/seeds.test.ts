@@ -105,11 +105,6 @@ const named: readonly Named[] = [
     why: "[M3] the checker did not pass over a node that joined a guest that had stood still",
   },
   {
-    seed: 305351,
-    table: allFaults,
-    why: "[M6] [I3] a member that was away brought along an old pledge, which was renewed after the site had voted for a higher epoch",
-  },
-  {
     seed: 300305,
     table: allFaults,
     why: "[V12] [I3] a node that lost its record and one that was away made a majority, and acted at a lower epoch",

@@ -82,7 +82,11 @@ export const takenOut = {
     ),
   ],
   mandateEpochNotAbove: [
-    patch("node-agent/core/mandate.ts", 'return isPast ? "epoch-too-low" : undefined', "return undefined"),
+    patch(
+      "node-agent/core/mandate.ts",
+      'if (!renewed && request.epoch <= state.knownEpoch) return "epoch-too-low"',
+      "",
+    ),
     patch("node-agent/core/mandate.ts", "epoch(state.heardEpoch + 1)", "epoch(Math.max(1, state.epoch))"),
     patch(
       "worker/lease-rules.ts",
