@@ -155,14 +155,17 @@ function claim(turn: Turn, state: TicketState): void {
 
 function noteRequest(turn: Turn, ticket: Ticket, voter: string, at: TicketState["epoch"]): number {
   const { node, now } = turn
-  const id = node.nextRequest
-  node.nextRequest += 1
+  const id = node.incarnation * requestsOfStart + node.nextRequest
+  node.nextRequest = (node.nextRequest + 1) % requestsOfStart
   updateTicket(node, ticket, (state) => {
     const kept = [...state.requests].slice(-requestsMax)
     return { requests: withEntry(new Map(kept), id, { voter, sent: now, epoch: at }) }
   })
   return id
 }
+
+/** Answers may come long after (they wait for the memo): none is taken for one to a request of a later start. */
+const requestsOfStart = 2 ** 21
 
 interface PledgeRequest {
   readonly id: number

@@ -160,7 +160,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     strangersFencedFrom: after(now, startupGrace),
     fencing: [],
     deadDevices: new Map(),
-    nextRequest: 1,
+    nextRequest: 0,
     nextWanHeartbeat: now,
     dropped: {},
     recent: [],

@@ -105,6 +105,11 @@ const named: readonly Named[] = [
     why: "[M3] the checker did not pass over a node that joined a guest that had stood still",
   },
   {
+    seed: 306180,
+    table: allFaults,
+    why: "[M2] [I2] a vote that waited for the memo was taken for the answer to a request of the asking node's next start",
+  },
+  {
     seed: 300305,
     table: allFaults,
     why: "[V12] [I3] a node that lost its record and one that was away made a majority, and acted at a lower epoch",
