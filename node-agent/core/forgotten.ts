@@ -25,7 +25,8 @@ export function votersAmong(
 }
 
 /**
- * This node has learnt what it forgot: its view speaks, and all that it may have promised is over (SPEC M9). The members count its vote in a view that is made anew for it.
+ * This node has learnt what it forgot: its view speaks, and all that it may have promised is over (SPEC M9). The members count
+ * its vote in a view that is made anew for it.
  */
 export function remember(turn: Turn): void {
   const { node, now } = turn

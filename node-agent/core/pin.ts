@@ -65,7 +65,10 @@ function quarantine(turn: Turn, stranger: string, reason: string): boolean {
   return false
 }
 
-/** Half a site cannot know whether the other half met one before: not believed until a view speaks alone, a member tells the pin, or an operator accepts it. Nobody is paged. */
+/**
+ * Half a site cannot know whether the other half met one before: not believed until a view speaks alone, a member tells the pin,
+ * or an operator accepts it. Nobody is paged.
+ */
 function defer(turn: Turn, stranger: string): boolean {
   const { node, now } = turn
   if (node.witness.reason !== firstContact)

@@ -1,4 +1,7 @@
-/** What is on the disk: which received messages count as received, and the highest numbers the site is known to have come to (SPEC S8). */
+/**
+ * What is on the disk: which received messages count as received, and the highest numbers the site is known to have come to
+ * (SPEC S8).
+ */
 import { type Epoch, epoch } from "../../protocol/units.ts"
 import type { NodeState, Ring } from "./state.ts"
 import { persist, type Turn } from "./turn.ts"
@@ -47,7 +50,10 @@ export function storeLearnt(turn: Turn): void {
   persist(turn, { tickets: [...others, ...tickets] })
 }
 
-/** A voice epoch that is about to be acted under, or was heard of: written unless it is known. The write to wait for; undefined: it is on the disk. */
+/**
+ * A voice epoch that is about to be acted under, or was heard of: written unless it is known. The write to wait for; undefined:
+ * it is on the disk.
+ */
 export function storeVoiceEpoch(turn: Turn, voice: Epoch): number | undefined {
   const { node } = turn
   if (voice > node.durable.state.voiceEpoch) {
