@@ -1,48 +1,26 @@
 // A service that somebody starts by hand beside the one that runs: real agents of one site and of two find it, tell people and
 // stop it, and the rightful one goes on.
 
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { expect, it } from "vitest"
 import type { StatusAnswer } from "../../node-agent/host/control/local-api.ts"
 import type { Agent } from "../support/cluster/agent.ts"
-import type { ClusterLayout } from "../support/cluster/layout.ts"
 import { waitFor } from "../support/cluster/waiting.ts"
+import { beaconFile, prepareBeacons, withBeacon } from "./beacon.ts"
 import { patience, quickSites, twoByTwo, useLab } from "./lab.ts"
 
 /** Stopped resources are looked at each ten seconds; then alerts wait for their group, and the stop takes its time. */
 const longPatience = 3 * patience
-
-/** The service runs on a node as long as its file is there. */
-const fileOf = ({ directory }: ClusterLayout, node: string): string => join(directory, "beacons", node)
-
-/** Its stop takes long enough for two heartbeats and two summaries to tell of it. */
-function addBeacon(toml: string, layout: ClusterLayout): string {
-  const shell = (script: string): string => JSON.stringify(["/bin/sh", "-c", script])
-  const file = fileOf(layout, "$QUORUMBEAT_NODE")
-  return `${toml}
-[[service]]
-name = "beacon"
-proof = "self-lease"
-self_lease_margin_ms = 50
-[[service.resource]]
-kind = "command"
-name = "file"
-start = ${shell(`touch ${file}`)}
-stop = ${shell(`sleep 3; rm -f ${file}`)}
-monitor = ${shell(`test -e ${file} || exit 7`)}
-monitor_interval_ms = 500
-`
-}
 
 const lab = useLab({
   name: "dual-active",
   sites: twoByTwo,
   hasWitness: true,
   timings: quickSites,
-  configure: addBeacon,
-  companions: ({ cluster }) => void mkdirSync(join(cluster.layout.directory, "beacons"), { recursive: true }),
+  // Its stop takes long enough for two heartbeats and two summaries to tell of it.
+  configure: (toml, layout) => withBeacon(toml, layout, { stopSeconds: 3 }),
+  companions: prepareBeacons,
 })
 
 type Shown = StatusAnswer["status"]["services"][number]
@@ -89,12 +67,12 @@ interface Incident {
   readonly state: string
 }
 
-const hasFile = ({ name }: Agent): boolean => existsSync(fileOf(lab.cluster.layout, name))
+const hasFile = ({ name }: Agent): boolean => existsSync(beaconFile(lab.cluster.layout, name))
 
 /** Somebody starts it on `intruder` as well. What runs by right is not touched, not for a moment. */
 async function startByHand(intruder: Agent): Promise<void> {
   const owner = await runningBeacon()
-  writeFileSync(fileOf(lab.cluster.layout, intruder.name), "")
+  writeFileSync(beaconFile(lab.cluster.layout, intruder.name), "")
   const told = (what: string, holds: (states: readonly string[]) => boolean): Promise<true> =>
     waitFor({ what, limit: longPatience, interval: 200 }, async () => holds(await incidents()) || undefined)
   await told("an incident is open", (states) => states.includes("open"))

@@ -1,47 +1,24 @@
 // Where services of three real agents go: apart from each other, off a node in standby, nowhere in maintenance.
 
 import { execFile } from "node:child_process"
-import { existsSync, mkdirSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync } from "node:fs"
 import { promisify } from "node:util"
 import { expect, it } from "vitest"
 import type { StatusAnswer } from "../../node-agent/host/control/local-api.ts"
 import type { Agent } from "../support/cluster/agent.ts"
-import type { ClusterLayout } from "../support/cluster/layout.ts"
 import { now, waitFor } from "../support/cluster/waiting.ts"
+import { beaconFile, prepareBeacons, withBeacon } from "./beacon.ts"
 import { patience, useLab } from "./lab.ts"
 
 const run = promisify(execFile)
-
-/** A second service: it runs on a node as long as its file is there. */
-const fileOf = ({ directory }: ClusterLayout, node: string): string => join(directory, "beacons", node)
-
-function addBeacon(toml: string, layout: ClusterLayout): string {
-  const shell = (script: string): string => JSON.stringify(["/bin/sh", "-c", script])
-  const file = fileOf(layout, "$QUORUMBEAT_NODE")
-  return `${toml}
-[[service]]
-name = "beacon"
-anti_affinity = ["ledger"]
-proof = "self-lease"
-self_lease_margin_ms = 50
-[[service.resource]]
-kind = "command"
-name = "file"
-start = ${shell(`touch ${file}`)}
-stop = ${shell(`rm -f ${file}`)}
-monitor = ${shell(`test -e ${file} || exit 7`)}
-monitor_interval_ms = 500
-restart_limit = 1
-`
-}
 
 const lab = useLab({
   name: "placement",
   sites: [{ name: "a", nodes: ["a1", "a2", "a3"] }],
   hasWitness: false,
-  configure: addBeacon,
-  companions: ({ cluster }) => void mkdirSync(join(cluster.layout.directory, "beacons"), { recursive: true }),
+  configure: (toml, layout) =>
+    withBeacon(toml, layout, { service: 'anti_affinity = ["ledger"]', resource: "restart_limit = 1" }),
+  companions: prepareBeacons,
 })
 
 /** Through the program, as an operator would. */
@@ -59,7 +36,9 @@ function shown(agent: Agent, name: string, what: string, holds: (service: Shown)
 }
 
 const beacons = (): readonly string[] =>
-  lab.cluster.agents.map(({ name }) => name).filter((name) => existsSync(fileOf(lab.cluster.layout, name)))
+  lab.cluster.agents
+    .map(({ name }) => name)
+    .filter((name) => existsSync(beaconFile(lab.cluster.layout, name)))
 
 /** Both run, on two nodes; the node of the second one. */
 async function beaconRuns(on: Agent): Promise<string> {
@@ -123,7 +102,7 @@ it("[S17] maintenance: nothing moves, whatever dies; afterwards what died is mad
 it("[S10] a failure within its limit is answered with a restart in place, and counted until cleaned up", async () => {
   const agent = lab.ownerAgent()
   const place = await beaconRuns(agent)
-  await run("rm", [fileOf(lab.cluster.layout, place)])
+  await run("rm", [beaconFile(lab.cluster.layout, place)])
   const again = await shown(agent, "beacon", "is back", ({ state, failures }) => {
     return state === "running" && failures.length > 0
   })
