@@ -216,9 +216,14 @@ function refusalOf(turn: Turn, state: TicketState, request: PledgeRequest): stri
   if (bound !== undefined && bound.site !== request.site) return "pledged-to-other"
   if (state.ordering !== undefined && state.ordering.site !== request.site) return "pledging-to-other"
   if (!mayPledge(node, now)) return "amnesia"
-  const renewed = state.pledge?.site === request.site && state.pledge.epoch === request.epoch
-  if (!renewed && request.epoch <= state.knownEpoch) return "epoch-too-low"
-  return undefined
+  // A vote on its way counts like one that was given. A member that was away may bring along one that the site has long gone
+  // beyond: it binds, and is not renewed.
+  const { pledge, ordering, knownEpoch } = state
+  const highest = Math.max(knownEpoch, ordering?.epoch ?? 0)
+  const isRenewal = [pledge, ordering].some(
+    (vote) => vote?.site === request.site && vote.epoch === request.epoch && vote.epoch === highest,
+  )
+  return isRenewal || request.epoch > highest ? undefined : "epoch-too-low"
 }
 
 /**

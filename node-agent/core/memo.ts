@@ -29,6 +29,8 @@ interface Memo {
   readonly pledges: readonly DurablePledge[]
   readonly tickets: readonly {
     readonly ticket: Ticket
+    /** The highest that the site ever voted for. Not said by older versions. */
+    readonly knownEpoch?: number
     readonly pledgeNumber: number
     readonly releasedEpoch: number
   }[]
@@ -44,8 +46,9 @@ export function memoText(node: NodeState, plans: readonly Plan[]): string {
     pledges: tickets.flatMap(({ ticket, pledge }) =>
       pledge === undefined ? [] : [{ ticket, site: pledge.site, number: pledge.number, epoch: pledge.epoch }],
     ),
-    tickets: tickets.map(({ ticket, pledgeNumber, releasedEpoch }) => ({
+    tickets: tickets.map(({ ticket, knownEpoch, pledgeNumber, releasedEpoch }) => ({
       ticket,
+      knownEpoch,
       pledgeNumber,
       releasedEpoch,
     })),
@@ -130,8 +133,10 @@ export function adoptMemo(turn: Turn, told: string): void {
   }
   // Only now its content is known: a claim may overwrite this version.
   node.memoVersion = Number(version)
-  for (const { ticket, pledgeNumber, releasedEpoch } of memo.tickets) {
+  for (const { ticket, knownEpoch = 0, pledgeNumber, releasedEpoch } of memo.tickets) {
     updateTicket(node, ticket, (state) => ({
+      knownEpoch: epoch(Math.max(state.knownEpoch, knownEpoch)),
+      heardEpoch: epoch(Math.max(state.heardEpoch, knownEpoch)),
       pledgeNumber: Math.max(state.pledgeNumber, pledgeNumber),
       releasedEpoch: epoch(Math.max(state.releasedEpoch, releasedEpoch)),
     }))

@@ -154,7 +154,8 @@ export function afterUnpledge(turn: Turn, message: UnpledgeMessage): void {
   updateTicket(turn.node, ticket, (state) => ({
     pledge: state.pledge?.site === site && state.pledge.epoch <= at ? undefined : state.pledge,
     releasedEpoch: stopped ? maxEpoch(state.releasedEpoch, at) : state.releasedEpoch,
-    knownEpoch: maxEpoch(state.knownEpoch, at),
+    // Heard of, not voted for: another site's claim in vain ends no vote that this one renews (SPEC M6).
+    heardEpoch: maxEpoch(state.heardEpoch, at),
   }))
 }
 
@@ -197,6 +198,7 @@ export function adoptPledge(
     pledge: { site, number, epoch: at, until },
     pledgeNumber: Math.max(state.pledgeNumber, number),
     knownEpoch: maxEpoch(state.knownEpoch, at),
+    heardEpoch: maxEpoch(state.heardEpoch, at),
   }))
   const stored = node.durable.state.pledges.find((each) => each.ticket === ticket)
   if (stored === undefined || stored.number < number) writePledge(turn, { ticket, site, number, epoch: at })

@@ -97,7 +97,10 @@ function onAnswer(turn: Turn, message: SiteMessage & { readonly kind: "pledge-an
   if (state === undefined || hasMandate(node, state, now)) return
   updateTicket(node, message.ticket, () => ({
     heardEpoch: epoch(Math.max(state.heardEpoch, message.known)),
-    ...(message.reason === "epoch-too-low" ? { epoch: epoch(0), nextClaim: now } : {}),
+    // Of this claim, not of an earlier one whose answer comes late.
+    ...(message.reason === "epoch-too-low" && message.epoch === state.epoch
+      ? { epoch: epoch(0), nextClaim: now }
+      : {}),
   }))
 }
 

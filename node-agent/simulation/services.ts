@@ -93,6 +93,8 @@ export class WorldServices {
     if (this.stopHanging.has(name)) return this.#byControl(host, timeLimit, () => fail("time limit"))
     if (this.stopFailing.has(name)) return fail("told to fail")
     host.running.delete(effect.service)
+    // It was not this agent's: the file that a former one left was closed at the start.
+    if (effect.epoch === undefined) host.leases.delete(effect.service)
     this.#around.tell(host, { ...effect, kind: "service-stopped" })
   }
 

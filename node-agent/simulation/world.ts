@@ -181,6 +181,8 @@ export class World {
     if (process === undefined) return
     const { node, effects } = process
     host.node = node
+    // It closes the files that a former one left. A service that still runs is taken to use what it read before.
+    for (const service of host.leases.keys()) if (!host.running.has(service)) host.leases.delete(service)
     this.#options.trace?.(traceLine(this.now, host.id, { kind: "started" }, effects))
     this.#carryOut(host, effects)
     this.#after(host, 20, () => {

@@ -110,6 +110,21 @@ const named: readonly Named[] = [
     why: "[M2] [I2] a vote that waited for the memo was taken for the answer to a request of the asking node's next start",
   },
   {
+    seed: 400360,
+    table: allFaults,
+    why: "[H5] the simulator left the lease file of a former start open, which the real agent closes",
+  },
+  {
+    seed: 305351,
+    table: allFaults,
+    why: "[M6] [I3] a member that was away brought along an old pledge, which was renewed after the site had voted for a higher epoch",
+  },
+  {
+    seed: 305118,
+    table: allFaults,
+    why: "[M6] [M3] a late request for an older epoch was answered while a vote for a higher one was being ordered",
+  },
+  {
     seed: 300305,
     table: allFaults,
     why: "[V12] [I3] a node that lost its record and one that was away made a majority, and acted at a lower epoch",

@@ -84,8 +84,8 @@ export const takenOut = {
   mandateEpochNotAbove: [
     patch(
       "node-agent/core/mandate.ts",
-      'if (!renewed && request.epoch <= state.knownEpoch) return "epoch-too-low"',
-      "",
+      'return isRenewal || request.epoch > highest ? undefined : "epoch-too-low"',
+      "return undefined",
     ),
     patch("node-agent/core/mandate.ts", "epoch(state.heardEpoch + 1)", "epoch(Math.max(1, state.epoch))"),
     patch(

@@ -1,6 +1,7 @@
 /** SPEC M1, M6, M10: when a site claims, at which epoch, and when it stands back. */
 import { describe, expect, test } from "vitest"
 import { driveMandates, wantsToClaim } from "../../../node-agent/core/mandate.ts"
+import { onSiteFrame } from "../../../node-agent/core/sites.ts"
 import { countVote } from "../../../node-agent/core/spoken.ts"
 import type { NodeState, TicketState } from "../../../node-agent/core/state.ts"
 import { epoch, nodeId, siteId } from "../../../protocol/units.ts"
@@ -95,6 +96,25 @@ describe("claiming", () => {
     expect(ticketOf(node).votes.size).toBe(0)
     countVote(turnAt(node, 24_000), main, id, 1)
     expect(ticketOf(node).votes.get("south")).toEqual({ epoch: 1, until: 30_000, own: true })
+  })
+
+  test("[M6] refused as too low a claim begins again above; a refusal of an earlier one, come late, ends nothing", () => {
+    const node = claimant({ heardEpoch: epoch(5) })
+    claimed(node)
+    const refused = (of: number) =>
+      onSiteFrame(
+        turnAt(node, 20_100),
+        nodeId(3),
+        JSON.stringify({
+          ...{ kind: "pledge-answer", id: 1, ticket: main, granted: false, epoch: of, known: 6 },
+          reason: "epoch-too-low",
+        }),
+      )
+    refused(5)
+    expect(ticketOf(node).epoch).toBe(6)
+    refused(6)
+    expect(ticketOf(node).epoch).toBe(0)
+    expect(claimed(node, 20_100).epoch).toBe(7)
   })
 
   test("[M10] a claim in vain is given up after a while, its own vote free for others", () => {

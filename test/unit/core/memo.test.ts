@@ -90,6 +90,14 @@ describe("adopting", () => {
     expect(ticketOf(node).pledge?.until).toBe(5000 + ttl)
   })
 
+  test("[M6] [VL4] the highest epoch voted for is in it, though the vote was released since", () => {
+    const from = nodeInView(config, [1])
+    from.tickets = new Map([[main, { ...ticketOf(from), knownEpoch: epoch(7), pledge: undefined }]])
+    const node = nodeInView(config, [1])
+    adoptMemo(turnAt(node, 2000), told(from))
+    expect(ticketOf(node)).toMatchObject({ knownEpoch: 7, heardEpoch: 7 })
+  })
+
   test("[VL4] a plan may have become an assignment that nobody here heard of: it has to be proved", () => {
     const node = changed(1, 5, 1, "running")
     adoptMemo(turnAt(node, 2000), told(changed(1, 5, 2, "running"), [plan]))

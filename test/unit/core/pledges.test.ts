@@ -144,6 +144,38 @@ describe("asked for", () => {
     expect(asked(node(), site, of, now)).toBe(expected)
   })
 
+  test("[M6] one to an older epoch, which a member that was away brings along, binds and is not renewed", () => {
+    const node = bound("south", 4, 2)
+    node.tickets = new Map([[main, { ...ticketOf(node), knownEpoch: epoch(3) }]])
+    expect(asked(node, "south", 2)).toBe("nothing")
+    expect(to(node, 1201)).toBe("south")
+    expect(asked(node, "south", 4)).toBe("number 7168 epoch 4")
+  })
+
+  test("[M6] while one is ordered and not delivered, none to an older epoch comes after it", () => {
+    const node = nodeInView(config, [1, 2])
+    expect(asked(node, "south", 3)).toBe("number 7168 epoch 3")
+    answerPledge(turnAt(node, 1201), nodeId(3), request("south", 2))
+    expect(pendingOf(node)).toHaveLength(1)
+    answerPledge(turnAt(node, 1202), nodeId(3), request("south", 3))
+    expect(pendingOf(node)).toMatchObject([{ number: 7168 }, { number: 7168, epoch: 3 }])
+  })
+
+  test("[M6] what another site claimed in vain and gave up ends no vote that is renewed", () => {
+    const node = bound("south", 4, 2)
+    const inVain = {
+      kind: "unpledge",
+      ticket: main,
+      site: north,
+      epoch: epoch(5),
+      stopped: false,
+      next: undefined,
+    } as const
+    afterUnpledge(turnAt(node, 1100), inVain)
+    expect(ticketOf(node)).toMatchObject({ knownEpoch: 2, heardEpoch: 5 })
+    expect(asked(node, "south", 2)).toBe("number 4 epoch 2")
+  })
+
   test("[M4] while one is ordered and not delivered, no other site gets one", () => {
     const node = nodeInView(config, [1, 2])
     expect(asked(node, "south", 1)).toBe("number 7168 epoch 1")
