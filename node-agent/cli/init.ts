@@ -84,6 +84,7 @@ function prepareNodeKey(path: string): string {
   if (existsSync(path)) {
     const key = readNodeKey(path)
     if (key.kind === "error") throw usageFailure(key.error)
+    print(`${path}: this node's public key is ${key.value.publicKey}`)
     return key.value.publicKey
   }
   mkdirSync(dirname(path), { recursive: true })
