@@ -26,9 +26,9 @@ export function coordinate(turn: Turn): void {
   if (!isDriving(node)) return
   watchDualActive(turn)
   noteSince(node, lastingOf(node, now), now)
-  const outlook = outlookOf(node, now)
-  if (hasVoice(node, now)) act(turn, outlook)
-  postIfDue(turn, outlook.plans)
+  const decisions = decisionsOf(node, now)
+  if (hasVoice(node, now)) act(turn, decisions)
+  postIfDue(turn, decisions.plans)
 }
 
 const lasting: Derivation<readonly Lasting[]> = {
@@ -39,7 +39,7 @@ const lasting: Derivation<readonly Lasting[]> = {
 const lastingOf = keeping(lasting)
 
 /** What is to be done with each service, as things stand. */
-interface Outlook {
+interface Decisions {
   readonly placements: readonly Placed[]
   /** What is about to be assigned, a proof's wait included: the memo names it before it happens. */
   readonly plans: readonly Plan[]
@@ -50,15 +50,15 @@ interface Placed {
   readonly placement: Placement
 }
 
-const outlook: Derivation<Outlook> = {
+const decisions: Derivation<Decisions> = {
   parts: ["config", "self", "view", "ordered", "tickets", "peers", "sites", "health"],
   derive: (node, now) => {
     const placements = placementsOf(node, now)
-    return { value: { placements, plans: plansOf(placements) }, until: outlookUntil(node, placements, now) }
+    return { value: { placements, plans: plansOf(placements) }, until: standingUntil(node, placements, now) }
   },
 }
 
-const outlookOf = keeping(outlook)
+const decisionsOf = keeping(decisions)
 
 /** One after the other: what is decided for one counts for those that must not share a node with it (SPEC S18). */
 function placementsOf(node: NodeState, now: Instant): readonly Placed[] {
@@ -79,7 +79,7 @@ function plansOf(placements: readonly Placed[]): readonly Plan[] {
 }
 
 /** The first of the instants ahead that a placement compares with the present: a mandate's end, a proof, what lasts. */
-function outlookUntil(node: NodeState, placements: readonly Placed[], now: Instant): Instant | undefined {
+function standingUntil(node: NodeState, placements: readonly Placed[], now: Instant): Instant | undefined {
   const instants = [
     ...[...node.tickets.values()].map((ticket) => mandateUntil(node, ticket)),
     ...placements.map(({ placement }) => (placement.kind === "wait" ? placement.at : undefined)),
@@ -88,7 +88,7 @@ function outlookUntil(node: NodeState, placements: readonly Placed[], now: Insta
   return earliest(...instants.filter((each) => each !== undefined && each > now))
 }
 
-function act(turn: Turn, { placements, plans }: Outlook): void {
+function act(turn: Turn, { placements, plans }: Decisions): void {
   const { node } = turn
   driveMandates(turn)
   performWaitingActs(turn, plans)
