@@ -27,6 +27,9 @@ export interface FenceAttempt {
 /** What starts together with this node may take as long to be heard (Pacemaker's `dc-deadtime`). */
 export const startupGrace = millis(20_000)
 
+/** On its way up a node says something several times in this time. */
+const silentMax = millis(2_000)
+
 /** Between two attempts on one node; doubles up to the last. */
 const retryMin = 5_000
 const retryMax = 60_000
@@ -107,12 +110,23 @@ export function nextFencing(node: NodeState): readonly Instant[] {
 function isDue({ node, now }: Turn, target: NodeId): boolean {
   const vouched = vouchedNow(node, target)
   if (vouched.incarnation === 0 && now < node.strangersFencedFrom) return false
+  if (isComingUp(node, target, now)) return false
   const attempt = node.fencing.find((each) => each.node === target)
   if (attempt === undefined) return true
   if (attempt.outcome === "awaited") return false
   if (attempt.ring !== ringOf(node)) return true
   if (attempt.outcome === "failed") return attempt.again <= now
   return !isSame(attempt.vouched, vouched)
+}
+
+/**
+ * It has started and is about to join the ring: what others formed without it a moment earlier is no reason to turn it off. It
+ * is probed meanwhile, so there is a step soon after this has ended.
+ */
+function isComingUp(node: NodeState, target: NodeId, now: Instant): boolean {
+  const { newSince, heard } = node.links.peers.get(target) ?? {}
+  if (newSince === undefined || heard === undefined || node.peers.get(target)?.sameSite !== true) return false
+  return now < after(newSince, startupGrace) && now < after(heard, silentMax)
 }
 
 function begin(turn: Turn, target: NodeId): void {

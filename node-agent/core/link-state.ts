@@ -51,6 +51,8 @@ export interface Link {
 export interface PeerLinks {
   /** The start of the peer that the counters belong to. */
   incarnation: Incarnation | undefined
+  /** Since when that start is heard; `undefined`: it has been in a view with this node, or was never heard. */
+  newSince: Instant | undefined
   heard: Instant | undefined
   readonly links: readonly Link[]
 }
@@ -95,6 +97,7 @@ export function configureLinks(
     const links = peer.site === self.site ? Math.min(peer.links.length, self.links.length) : 1
     peers.set(peer.id, {
       incarnation: undefined,
+      newSince: undefined,
       heard: undefined,
       links: Array.from({ length: links }, () => createLink(now)),
     })

@@ -47,6 +47,7 @@ export function noteArrival(turn: Turn, from: NodeId, link: LinkId): void {
   const incarnation = peerIncarnation(node.sessions, from)
   if (incarnation !== peer.incarnation) {
     peer.incarnation = incarnation
+    peer.newSince = now
     for (const each of peer.links) restartCounts(each)
   }
   peer.heard = now
@@ -78,7 +79,8 @@ export function nextLinkWork(node: NodeState): Instant | undefined {
 
 /** A view was installed: while it formed nobody looked, and what was told before is old. */
 export function beginLooks(node: NodeState, now: Instant): void {
-  for (const peer of node.links.peers.values()) {
+  for (const [id, peer] of node.links.peers) {
+    if (node.view?.members.includes(id) ?? false) peer.newSince = undefined
     for (const link of peer.links) {
       link.silent = 0
       link.told = undefined
