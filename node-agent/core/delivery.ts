@@ -10,13 +10,12 @@ import { afterActivation, afterProposal, storeProposal } from "./configuration.t
 import { onEventDelivered } from "./event-relay.ts"
 import { forgetting } from "./failures.ts"
 import { installView } from "./install.ts"
-import { announceRelease } from "./mandate.ts"
 import { enterGather } from "./membership.ts"
-import { adoptMemo, collectMemo } from "./memo.ts"
+import { adoptMemo, afterMemo, collectMemo } from "./memo.ts"
 import { type Message, parseMessage } from "./messages.ts"
 import { applyOrdered, type Ordering } from "./ordered.ts"
 import { adoptPin, adoptStranger } from "./pin.ts"
-import { afterPledge, afterUnpledge, heardUnpledge, storePledge } from "./pledges.ts"
+import { afterPledge, afterUnpledge, storePledge, storeUnpledge } from "./pledges.ts"
 import type { NodeState } from "./state.ts"
 import { storeVoiceEpoch } from "./stored.ts"
 import { log, type Turn, withEntry } from "./turn.ts"
@@ -73,7 +72,8 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
     case "unpledge":
       afterUnpledge(turn, value)
       if (value.site === turn.node.self.site && message.origin === turn.node.self.id) {
-        announceRelease(turn, value.ticket, value.epoch, value)
+        const { ticket, epoch, stopped, next } = value
+        afterMemo(turn, { kind: "release", ticket, epoch, stopped, next })
       }
       return
     case "assign":
@@ -149,8 +149,7 @@ export function receiveOrdered(turn: Turn, payload: string, origin: NodeId): num
     case "assign":
       return storeVoiceEpoch(turn, parsed.value.voice)
     case "unpledge":
-      heardUnpledge(turn, parsed.value)
-      return undefined
+      return storeUnpledge(turn, parsed.value)
     default:
       return undefined
   }

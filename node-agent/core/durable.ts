@@ -22,6 +22,8 @@ export interface DurableTicket {
   readonly pledgeNumber: number
   /** The highest epoch known to have been released with all owners stopped. */
   readonly releasedEpoch: Epoch
+  /** The highest that its own site gave up: votes for it that a member still has are void. Older versions do not say. */
+  readonly givenUp?: Epoch | undefined
 }
 
 export interface PinnedWitness {

@@ -20,7 +20,7 @@ import { markOf } from "./configuration-spread.ts"
 import { boundTo, updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
-import { sendSiteMessage, sendToOtherSites } from "./site-messages.ts"
+import { sendSiteMessage } from "./site-messages.ts"
 import { siteStanding } from "./standing.ts"
 import type { NodeState, TicketState } from "./state.ts"
 import { report, type Turn, upcoming, withEntry } from "./turn.ts"
@@ -304,34 +304,6 @@ export function releaseMandate(
   const { ticket, epoch: at } = state
   updateTicket(node, ticket, () => ({ holdOff: after(now, millis(3 * node.config.timings.claimStagger)) }))
   order(turn, { kind: "unpledge", ticket, site: node.self.site, epoch: at, stopped, next })
-}
-
-/** All members know that it is given up: now the voters may. */
-export function announceRelease(
-  turn: Turn,
-  ticket: Ticket,
-  at: TicketState["epoch"],
-  release: { readonly stopped: boolean; readonly next: SiteId | undefined },
-): void {
-  const { node } = turn
-  const site = node.self.site
-  sendToOtherSites(turn, {
-    kind: "mandate-released",
-    site,
-    ticket,
-    epoch: at,
-    stopped: release.stopped,
-    next: release.next ?? null,
-  })
-  const name = mandateLease(ticket)
-  node.witness = {
-    ...node.witness,
-    urgent: true,
-    releases: [
-      ...node.witness.releases,
-      { kind: "release", name, epoch: at, by: { kind: "site", site }, stopped: release.stopped },
-    ],
-  }
 }
 
 /** When the coordinator has something to do for a mandate, if nothing else happens. */

@@ -33,6 +33,8 @@ interface Memo {
     readonly knownEpoch?: number
     readonly pledgeNumber: number
     readonly releasedEpoch: number
+    /** The highest that the site gave up. Not said by older versions. */
+    readonly givenUp?: number
   }[]
   readonly plans: readonly Plan[]
 }
@@ -46,11 +48,12 @@ export function memoText(node: NodeState, plans: readonly Plan[]): string {
     pledges: tickets.flatMap(({ ticket, pledge }) =>
       pledge === undefined ? [] : [{ ticket, site: pledge.site, number: pledge.number, epoch: pledge.epoch }],
     ),
-    tickets: tickets.map(({ ticket, knownEpoch, pledgeNumber, releasedEpoch }) => ({
+    tickets: tickets.map(({ ticket, knownEpoch, pledgeNumber, releasedEpoch, givenUp }) => ({
       ticket,
       knownEpoch,
       pledgeNumber,
       releasedEpoch,
+      givenUp,
     })),
     plans,
   }
@@ -133,12 +136,13 @@ export function adoptMemo(turn: Turn, told: string): void {
   }
   // Only now its content is known: a claim may overwrite this version.
   node.memoVersion = Number(version)
-  for (const { ticket, knownEpoch = 0, pledgeNumber, releasedEpoch } of memo.tickets) {
+  for (const { ticket, knownEpoch = 0, pledgeNumber, releasedEpoch, givenUp = 0 } of memo.tickets) {
     updateTicket(node, ticket, (state) => ({
       knownEpoch: epoch(Math.max(state.knownEpoch, knownEpoch)),
-      heardEpoch: epoch(Math.max(state.heardEpoch, knownEpoch)),
+      heardEpoch: epoch(Math.max(state.heardEpoch, knownEpoch, givenUp)),
       pledgeNumber: Math.max(state.pledgeNumber, pledgeNumber),
       releasedEpoch: epoch(Math.max(state.releasedEpoch, releasedEpoch)),
+      givenUp: epoch(Math.max(state.givenUp, givenUp)),
     }))
   }
   for (const pledge of memo.pledges) adoptPledge(turn, pledge.ticket, pledge, pledgeDuration(node))

@@ -19,6 +19,7 @@ import { afterMemo } from "./memo.ts"
 import type { Message } from "./messages.ts"
 import type { Report } from "./report.ts"
 import type { NodeState, Pledge, TicketState } from "./state.ts"
+import { risen } from "./stored.ts"
 import { learnVote } from "./token-entries.ts"
 import { log, persist, report, type Turn, withEntry } from "./turn.ts"
 
@@ -60,12 +61,7 @@ function writePledge(turn: Turn, pledge: DurablePledge): void {
   const { node } = turn
   const { pledges, tickets } = node.durable.state
   const known = tickets.find((entry) => entry.ticket === pledge.ticket)
-  const entry = {
-    ticket: pledge.ticket,
-    epoch: epoch(Math.max(known?.epoch ?? 0, pledge.epoch)),
-    pledgeNumber: Math.max(known?.pledgeNumber ?? 0, pledge.number),
-    releasedEpoch: known?.releasedEpoch ?? epoch(0),
-  }
+  const entry = risen(pledge.ticket, known, { epoch: pledge.epoch, pledgeNumber: pledge.number })
   const pledgeWrite = persist(turn, {
     pledges: [...pledges.filter((each) => each.ticket !== pledge.ticket), pledge],
     tickets: [...tickets.filter((each) => each.ticket !== pledge.ticket), entry],
@@ -136,18 +132,38 @@ function notePledge(turn: Turn, message: PledgeMessage): void {
  * Received, not delivered yet: from here on this member counts the votes for it no more. The coordinator tells the voters once
  * every member has received it, which is when it delivers; others may deliver it much later (SPEC M11).
  */
-export function heardUnpledge(turn: Turn, { ticket, site, epoch: at }: UnpledgeMessage): void {
+function heardUnpledge(turn: Turn, { ticket, site, epoch: at }: UnpledgeMessage): void {
   const { node, now } = turn
   if (site !== node.self.site) return
   const before = node.tickets.get(ticket)
   if ((before?.epoch ?? 0) <= at) tellGivenAway(turn, before)
   updateTicket(node, ticket, (state) => ({
     givenUp: maxEpoch(state.givenUp, at),
+    heardEpoch: maxEpoch(state.heardEpoch, at),
     ...(state.epoch <= at ? givenAway(now) : {}),
   }))
 }
 
-/** The site it was pledged to gave the mandate up: the vote is free at once. A restart forgets this: it waits. */
+/**
+ * At receipt of a release by the own site: it is on the disk of every member before anybody is told, for a member that was away
+ * still has live votes (SPEC M11). Returns the write to wait for; undefined: none.
+ */
+export function storeUnpledge(turn: Turn, message: UnpledgeMessage): number | undefined {
+  const { node } = turn
+  const { ticket, site, epoch: at } = message
+  heardUnpledge(turn, message)
+  if (site !== node.self.site) return undefined
+  const { tickets } = node.durable.state
+  const known = tickets.find((entry) => entry.ticket === ticket)
+  if (at > (known?.givenUp ?? 0)) {
+    const others = tickets.filter((each) => each.ticket !== ticket)
+    const pledgeWrite = persist(turn, { tickets: [...others, risen(ticket, known, { givenUp: at })] })
+    node.durable = { ...node.durable, pledgeWrite }
+  }
+  return node.durable.written < node.durable.pledgeWrite ? node.durable.pledgeWrite : undefined
+}
+
+/** The site it was pledged to gave the mandate up: the vote is free at once. A voter's restart forgets this: it waits. */
 export function afterUnpledge(turn: Turn, message: UnpledgeMessage): void {
   const { ticket, site, epoch: at, stopped } = message
   heardUnpledge(turn, message)

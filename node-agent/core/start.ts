@@ -263,10 +263,10 @@ function initialTickets(node: NodeState, now: Instant): NodeState["tickets"] {
         {
           ticket,
           knownEpoch: known?.epoch ?? epoch(0),
-          heardEpoch: known?.epoch ?? epoch(0),
+          heardEpoch: epoch(Math.max(known?.epoch ?? 0, known?.givenUp ?? 0)),
           pledgeNumber: known?.pledgeNumber ?? 0,
           releasedEpoch: known?.releasedEpoch ?? epoch(0),
-          givenUp: epoch(0),
+          givenUp: known?.givenUp ?? epoch(0),
           pledge:
             pledge === undefined
               ? undefined

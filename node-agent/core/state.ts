@@ -121,7 +121,7 @@ export interface DurableRecord {
   readonly written: number
   /** The ring sequence known to be on the disk, and the higher ones on their way. */
   readonly reserved: number
-  /** The last write that changed a pledge. */
+  /** The last write that changed a pledge, or told of a release. */
   readonly pledgeWrite: number
   /** The last write that raised the voice epoch. */
   readonly voiceWrite: number
@@ -304,6 +304,13 @@ export type MemoAct =
       readonly request: number
     }
   | { readonly kind: "recorded"; readonly node: NodeId; readonly number: number }
+  | {
+      readonly kind: "release"
+      readonly ticket: Ticket
+      readonly epoch: Epoch
+      readonly stopped: boolean
+      readonly next: SiteId | undefined
+    }
 
 export type Phase = "unknown" | "stopped" | "starting" | "running" | "stopping" | "failed"
 

@@ -2,7 +2,8 @@
  * What is on the disk: which received messages count as received, and the highest numbers the site is known to have come to
  * (SPEC S8).
  */
-import { type Epoch, epoch } from "../../protocol/units.ts"
+import { type Epoch, epoch, type Ticket } from "../../protocol/units.ts"
+import type { DurableTicket } from "./durable.ts"
 import type { NodeState, Ring } from "./state.ts"
 import { persist, type Turn } from "./turn.ts"
 
@@ -30,24 +31,35 @@ export function storeLearnt(turn: Turn): void {
   storeVoiceEpoch(turn, node.ordered.voiceEpoch)
   const stored = new Map(node.durable.state.tickets.map((entry) => [entry.ticket, entry]))
   let isRisen = false
-  const tickets = [...node.tickets.values()].map(({ ticket, knownEpoch, pledgeNumber, releasedEpoch }) => {
-    const known = stored.get(ticket)
-    const entry = {
-      ticket,
-      epoch: epoch(Math.max(known?.epoch ?? 0, knownEpoch)),
-      pledgeNumber: Math.max(known?.pledgeNumber ?? 0, pledgeNumber),
-      releasedEpoch: epoch(Math.max(known?.releasedEpoch ?? 0, releasedEpoch)),
-    }
+  const tickets = [...node.tickets.values()].map((state) => {
+    const known = stored.get(state.ticket)
+    const entry = risen(state.ticket, known, { ...state, epoch: state.knownEpoch })
     isRisen ||=
       entry.epoch > (known?.epoch ?? 0) ||
       entry.pledgeNumber > (known?.pledgeNumber ?? 0) ||
-      entry.releasedEpoch > (known?.releasedEpoch ?? 0)
+      entry.releasedEpoch > (known?.releasedEpoch ?? 0) ||
+      (entry.givenUp ?? 0) > (known?.givenUp ?? 0)
     return entry
   })
   if (!isRisen) return
   // What is not in the configuration any more may be again one day.
   const others = node.durable.state.tickets.filter(({ ticket }) => !node.tickets.has(ticket))
   persist(turn, { tickets: [...others, ...tickets] })
+}
+
+/** The entry of a ticket with whatever is higher. */
+export function risen(
+  ticket: Ticket,
+  known: DurableTicket | undefined,
+  told: Partial<Omit<DurableTicket, "ticket">>,
+): DurableTicket {
+  return {
+    ticket,
+    epoch: epoch(Math.max(known?.epoch ?? 0, told.epoch ?? 0)),
+    pledgeNumber: Math.max(known?.pledgeNumber ?? 0, told.pledgeNumber ?? 0),
+    releasedEpoch: epoch(Math.max(known?.releasedEpoch ?? 0, told.releasedEpoch ?? 0)),
+    givenUp: epoch(Math.max(known?.givenUp ?? 0, told.givenUp ?? 0)),
+  }
 }
 
 /**

@@ -324,8 +324,9 @@ export class Oracle {
         epoch = 0,
         pledgeNumber = 0,
         releasedEpoch = 0,
+        givenUp = 0,
       } = state.tickets.find((each) => each.ticket === name) ?? {}
-      return [epoch, pledgeNumber, releasedEpoch]
+      return [epoch, pledgeNumber, releasedEpoch, givenUp]
     })
     const numbers = [state.incarnation, state.ringSequence, state.voiceEpoch, ...tickets]
     const fell = seen.durable.findIndex((before, index) => (numbers[index] ?? 0) < before)
