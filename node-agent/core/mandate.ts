@@ -116,7 +116,9 @@ function votesInReach(turn: Turn, state: TicketState): number {
   return mandateVoters(node.config, state.ticket).filter((voter) => {
     if (voter.kind === "witness") return witnessInReach(turn, state)
     if (voter.site === node.self.site) return true
-    const heard = node.sites.get(voter.site)?.heard
+    const { heard, bound } = node.sites.get(voter.site) ?? {}
+    const to = bound?.get(state.ticket)
+    if (to !== undefined && to.site !== node.self.site && to.until > now) return false
     return heard !== undefined && elapsed(heard, now) < node.config.timings.wanSilent
   }).length
 }

@@ -4,7 +4,7 @@
  */
 import { frameLimits } from "../../protocol/frame.ts"
 import { ok, type Result } from "../../protocol/result.ts"
-import type { Epoch, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
+import type { Epoch, Millis, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
 import { asciiJson, parseShaped, type Shapes } from "./shaped.ts"
 import { log, send, type Turn } from "./turn.ts"
 
@@ -21,6 +21,8 @@ export type SiteMessage =
       readonly tickets: readonly { readonly ticket: Ticket; readonly epoch: Epoch; readonly held: boolean }[]
       /** Active services: position in the configuration, mandate epoch. Not said by older versions; for people (SPEC S22). */
       readonly active?: readonly (readonly [number, number])[]
+      /** Tickets for which its vote is bound: position in the configuration, position of the site it is bound to, for how long yet. Not said by older versions. */
+      readonly bound?: readonly (readonly [number, number, Millis])[]
     }
   | {
       readonly kind: "pledge-request"
@@ -84,16 +86,19 @@ export function sendSiteMessage(turn: Turn, to: NodeId, message: SiteMessage): v
   send(turn, to, { kind: "site", text })
 }
 
-/** With as many of the active services as the frame has room for: the rest of a heartbeat must not be lost for them. */
+/** With bound votes and as many of the active services as the frame has room for: the rest of a heartbeat must not be lost for them. */
 export function heartbeatWith(
   heartbeat: SiteMessage & { readonly kind: "heartbeat" },
   active: readonly (readonly [number, number])[],
 ): SiteMessage {
+  const { bound: _, ...short } = heartbeat
+  const fits = (message: SiteMessage): boolean => asciiJson(message).length <= frameLimits.textBytes
+  const base = fits(heartbeat) ? heartbeat : short
   for (let count = active.length; count > 0; count -= 1) {
-    const whole = { ...heartbeat, active: active.slice(0, count) }
-    if (asciiJson(whole).length <= frameLimits.textBytes) return whole
+    const whole = { ...base, active: active.slice(0, count) }
+    if (fits(whole)) return whole
   }
-  return heartbeat
+  return base
 }
 
 export function sendToOtherSites(turn: Turn, message: SiteMessage): void {

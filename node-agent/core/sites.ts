@@ -5,14 +5,17 @@ import {
   elapsed,
   epoch,
   type Instant,
+  type Millis,
+  millis,
   type NodeId,
   type ServiceName,
   type SiteId,
+  type Ticket,
 } from "../../protocol/units.ts"
 import { markOf, notePeerConfiguration, onConfigurationTold } from "./configuration-spread.ts"
 import { type ActiveElsewhere, activeServices, noteActiveElsewhere } from "./dual-active.ts"
 import { answerPledge } from "./mandate.ts"
-import { updateTicket } from "./pledges.ts"
+import { boundTo, updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice } from "./rights.ts"
 import { order } from "./ring.ts"
 import { heartbeatWith, parseSiteMessage, type SiteMessage, sendToOtherSites } from "./site-messages.ts"
@@ -29,6 +32,8 @@ export interface RemoteSite {
   readonly members: readonly NodeId[]
   /** Services that are active there, by its own word. */
   readonly active: ReadonlyMap<ServiceName, ActiveElsewhere>
+  /** Where its vote goes, and until when no other way, by its own word; for choosing when to claim. */
+  readonly bound: ReadonlyMap<Ticket, { readonly site: SiteId; readonly until: Instant }>
 }
 
 export function onSiteFrame(turn: Turn, from: NodeId, text: string): void {
@@ -78,7 +83,11 @@ function onHeartbeat(turn: Turn, message: SiteMessage & { readonly kind: "heartb
   const { node, now } = turn
   const site = node.sites.get(message.site)
   if (site !== undefined)
-    node.sites = withEntry(node.sites, message.site, { ...site, members: message.members })
+    node.sites = withEntry(node.sites, message.site, {
+      ...site,
+      members: message.members,
+      bound: boundElsewhere(turn, message),
+    })
   for (const { ticket, epoch: at, held } of message.tickets) {
     updateTicket(node, ticket, (state) => ({
       heardEpoch: epoch(Math.max(state.heardEpoch, at)),
@@ -86,6 +95,31 @@ function onHeartbeat(turn: Turn, message: SiteMessage & { readonly kind: "heartb
     }))
   }
   noteActiveElsewhere(turn, message.site, message)
+}
+
+function boundElsewhere(
+  { node, now }: Turn,
+  { bound = [] }: SiteMessage & { readonly kind: "heartbeat" },
+): RemoteSite["bound"] {
+  const { sites, tickets } = node.config
+  return new Map(
+    bound.flatMap(([ticket, to, remaining]) => {
+      const [name, site] = [tickets[ticket]?.name, sites[to]?.name]
+      return name === undefined || site === undefined ? [] : [[name, { site, until: after(now, remaining) }]]
+    }),
+  )
+}
+
+/** Where this site's vote is bound, as positions in the configuration. */
+function boundHere({ node, now }: Turn): readonly (readonly [number, number, Millis])[] {
+  const { sites, tickets } = node.config
+  return tickets.flatMap(({ name }, ticket) => {
+    const state = node.tickets.get(name)
+    const pledge = state === undefined ? undefined : boundTo(state, now)
+    if (pledge === undefined) return []
+    const to = sites.findIndex((site) => site.name === pledge.site)
+    return [[ticket, to, millis(Math.ceil(elapsed(now, pledge.until)))] as const]
+  })
 }
 
 /** A pledge counts from the first sending of the request; a refusal tells of an epoch to rise above. */
@@ -140,6 +174,7 @@ export function tickSites(turn: Turn): void {
     ...markOf(node),
     members: node.view?.members ?? [],
     tickets,
+    bound: boundHere(turn),
   } as const
   sendToOtherSites(turn, heartbeatWith(heartbeat, activeServices(turn)))
 }

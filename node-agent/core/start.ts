@@ -141,7 +141,14 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
         .filter((site) => site.name !== self.site)
         .map((site) => [
           site.name,
-          { site: site.name, heard: undefined, silent: false, members: [], active: new Map() },
+          {
+            site: site.name,
+            heard: undefined,
+            silent: false,
+            members: [],
+            active: new Map(),
+            bound: new Map(),
+          },
         ]),
     ),
     doubles: new Set(),

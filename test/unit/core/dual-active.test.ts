@@ -9,7 +9,15 @@ import type { NodeState, Phase, ReportedPhase } from "../../../node-agent/core/s
 import { World } from "../../../node-agent/simulation/world.ts"
 import type { ClusterConfig } from "../../../protocol/cluster.ts"
 import { frameLimits } from "../../../protocol/frame.ts"
-import { epoch, incarnation, nodeId, serviceName, siteId, ticketName } from "../../../protocol/units.ts"
+import {
+  epoch,
+  incarnation,
+  millis,
+  nodeId,
+  serviceName,
+  siteId,
+  ticketName,
+} from "../../../protocol/units.ts"
 import { service } from "../../support/config-builder.ts"
 import { configOf } from "../../support/layouts.ts"
 import { at, main, nodeInView, ticketOf, turnAt } from "./node-builder.ts"
@@ -271,7 +279,8 @@ describe("[S22] across sites", () => {
         held: true,
       })
       const message = { kind: "heartbeat", site: south, checksum: "", members: [] } as const
-      return heartbeatWith({ ...message, tickets: Array.from({ length: tickets }, each) }, active)
+      const bound = Array.from({ length: tickets }, (_, index) => [index, 1, millis(10_000)] as const)
+      return heartbeatWith({ ...message, tickets: Array.from({ length: tickets }, each), bound }, active)
     }
     const told = (tickets: number) =>
       (heartbeat(tickets) as { readonly active?: readonly unknown[] }).active?.length
@@ -280,6 +289,8 @@ describe("[S22] across sites", () => {
     expect(told(12)).toBeLessThan(32)
     expect(JSON.stringify(heartbeat(12)).length).toBeLessThanOrEqual(frameLimits.textBytes)
     expect(told(40)).toBeUndefined()
+    expect(heartbeat(12)).toHaveProperty("bound")
+    expect(heartbeat(40)).not.toHaveProperty("bound")
   })
 
   test("what a silent site said last does not count", () => {
