@@ -27,6 +27,8 @@ import { type ClaimOf, judgeClaim, type LeaseEntry, refuse, type Verdict } from 
 export interface ArbiterRules {
   /** Of the configuration: claims made under another one are refused, but for a proposal to follow it (SPEC W14). */
   readonly version: number
+  /** Two proposals may have the same version: one of them is what was registered (SPEC W14). */
+  readonly checksum: string
   readonly sites: readonly SiteId[]
   readonly tickets: readonly Ticket[]
   readonly nodes: readonly { readonly node: NodeId; readonly site: SiteId }[]
@@ -59,6 +61,7 @@ export interface Submission {
   readonly challenge: string
   /** Version of the cluster configuration the node claims by. */
   readonly configuration: number
+  readonly checksum: string
   /** The version in use, where it claims by a proposal that members of its view have stored. */
   readonly active: number | undefined
   /** The highest tags the node ever saw: above what stands here, they tell that this object was set back (W6). */
@@ -69,8 +72,8 @@ export interface Submission {
 export function submissionOf(summary: Summary): Submission {
   const { node, incarnation, counter, challenge, configuration, highest, claims } = summary
   const id = { node, incarnation, counter }
-  const { version, active } = configuration
-  return { id, challenge, configuration: version, active, highest, claims }
+  const { version, checksum, active } = configuration
+  return { id, challenge, configuration: version, checksum, active, highest, claims }
 }
 
 export interface Arbitration {
@@ -194,10 +197,19 @@ function inadmissible(state: ArbiterState, submission: Submission): RefusalReaso
   if (submission.challenge !== state.witness) return "challenge-mismatch"
   if (documentAge(state, submission.id) === "older") return "counter-not-rising"
   if (submission.configuration < state.rules.version) return "configuration-older"
+  if (isOtherProposal(state.rules, submission)) return "configuration-older"
   if (submission.highest.some((seen) => isSetBack(state, seen))) return "set-back"
   if (submission.configuration > state.rules.version && submission.active !== state.rules.version)
     return "configuration-newer"
   return undefined
+}
+
+/** By a proposal of the version in use that is not the one which came to be in use. */
+export function isOtherProposal(
+  rules: Pick<ArbiterRules, "version" | "checksum">,
+  { configuration, checksum, active }: Pick<Submission, "configuration" | "checksum" | "active">,
+): boolean {
+  return active !== undefined && configuration === rules.version && checksum !== rules.checksum
 }
 
 /** Whether a node saw a higher tag than stands here: a true object has stored each before it told it (W2). */

@@ -94,9 +94,10 @@ export function parseConfiguration(text: string): Result<WitnessConfiguration, C
 
 /** The part that arbitration rests on. */
 export function arbiterRules(configuration: WitnessConfiguration): ArbiterRules {
-  const { version, sites, tickets, nodes, rho } = configuration
+  const { version, checksum, sites, tickets, nodes, rho } = configuration
   return {
     version,
+    checksum,
     sites,
     tickets,
     nodes,

@@ -5,6 +5,7 @@
 import { voiceLease } from "../protocol/lease.ts"
 import type { Registration, Reply, Summary } from "../protocol/summaries.ts"
 import { sameRing } from "../protocol/units.ts"
+import { isOtherProposal, submissionOf } from "./arbiter.ts"
 import { parseConfiguration, type WitnessConfiguration } from "./configuration.ts"
 import type { LeaseEntry } from "./lease-rules.ts"
 
@@ -51,12 +52,12 @@ function objectOf(text: string): object | undefined {
   }
 }
 
-/** Who has an older one is told the whole, if a live change brought it. */
+/** Who has an older one, or a proposal that did not become active, is told the whole, if a live change brought it. */
 export function configurationTold(
   { version, checksum, document }: Pick<WitnessConfiguration, "version" | "checksum" | "document">,
   summary: Summary,
 ): Reply["configuration"] {
-  return summary.configuration.version < version && document !== undefined
-    ? { version, checksum, document }
-    : { version, checksum }
+  const isOutdated =
+    summary.configuration.version < version || isOtherProposal({ version, checksum }, submissionOf(summary))
+  return isOutdated && document !== undefined ? { version, checksum, document } : { version, checksum }
 }

@@ -110,6 +110,7 @@ export function createModel(config: ClusterConfig, rates: readonly number[]): Mo
     witness: "00112233445566778899aabbccddeeff",
     rules: {
       version: config.version,
+      checksum: config.checksum,
       sites: config.sites.map(({ name }) => name),
       tickets: config.tickets.map(({ name }) => name),
       nodes: config.nodes.map((node) => ({ node: node.id, site: node.site })),

@@ -20,6 +20,7 @@ import {
 
 export const rules: ArbiterRules = {
   version: 1,
+  checksum: "one",
   sites: [siteId("a"), siteId("b")],
   tickets: [ticketName("main"), ticketName("other")],
   nodes: [
@@ -117,6 +118,7 @@ export function submission(
     id,
     challenge: emptyState.witness,
     configuration: 1,
+    checksum: rules.checksum,
     active: undefined,
     highest: [],
     claims,

@@ -319,6 +319,11 @@ describe("rule 5: refusals", () => {
     ["an older one, though it is to follow this one", { configuration: 2, active: 3 }, "configuration-older"],
     ["this one", { configuration: 3 }, undefined],
     ["this one, a proposal that was registered", { configuration: 3, active: 2 }, undefined],
+    [
+      "this version, a proposal that was not registered",
+      { configuration: 3, active: 2, checksum: "another" },
+      "configuration-older",
+    ],
     ["a newer one that is not registered", { configuration: 4 }, "configuration-newer"],
     ["a proposal to follow this one", { configuration: 4, active: 3 }, undefined],
     ["a proposal to follow an older one", { configuration: 4, active: 2 }, "configuration-newer"],

@@ -1,0 +1,48 @@
+/** What restarts and absent nodes must not bring back to life. */
+import { describe, expect, test } from "vitest"
+import { readDocument } from "../../node-agent/simulation/documents.ts"
+import { World } from "../../node-agent/simulation/world.ts"
+import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
+import { apply, versions } from "../support/configurations.ts"
+import { selfLease } from "../support/layouts.ts"
+
+/** Nodes 1 and 2 on one side, 3 and 4 on the other; the named ones do not reach the witness either. */
+function halve(world: World, ...cutOff: readonly number[]): void {
+  world.heal()
+  for (const a of [1, 2]) for (const b of [3, 4]) world.cut(a, b)
+  for (const each of cutOff) world.cut(each, "@witness")
+}
+
+describe("[LC4] [W14] of two proposals of one version one is registered", () => {
+  const plain = (version: number, more: Plain, votes = {}): Plain => ({
+    ...oneSite(4),
+    witness: twoSites().witness,
+    service: [service("ledger", selfLease)],
+    version,
+    node: [1, 2, 3, 4].map((id) => node(id, "north", id === 4 ? votes : {})),
+    ...more,
+  })
+
+  test("the view that brings the other one is refused, and told", () => {
+    const world = new World(accepted(parse(plain(1, {}))), { seed: 1, readConfiguration: readDocument })
+    world.start()
+    world.run(5000)
+    halve(world, 3, 4)
+    world.run(30_000)
+    halve(world, 1, 2, 3, 4)
+    expect(apply(world, 1, plain(2, { timings: { voice_ttl_ms: 11_000 } }))).toContain("not active in time")
+    halve(world, 1, 2)
+    world.run(30_000)
+    expect(apply(world, 3, plain(2, {}, { votes: 2 }))).toContain("done")
+    world.run(5000)
+    // It speaks alone from now on.
+    expect(world.core(3).view?.standing.kind).toBe("majority-alone")
+    halve(world)
+    world.run(30_000)
+    expect(versions(world)).toEqual(["1:2", "2:2", "3:2", "4:2"])
+    expect(world.core(1).config.checksum).toBe(world.core(3).config.checksum)
+    expect(world.core(1).view?.standing.kind).toBe("minority")
+    expect(world.active("ledger")).toHaveLength(1)
+    expect(world.violations).toEqual([])
+  })
+})
