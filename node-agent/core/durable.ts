@@ -30,6 +30,8 @@ export interface PinnedWitness {
   /** The object's incarnation id; another one is quarantined until an operator says so (SPEC W6). */
   readonly incarnation: string
   readonly highest: readonly NamedTag[]
+  /** Accepted by an operator's word, and what the one before granted may still be in use: a restart waits anew (SPEC W6). */
+  readonly waits?: boolean | undefined
 }
 
 export interface DurableConfiguration {

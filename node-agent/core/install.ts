@@ -15,7 +15,7 @@ import { beginLooks } from "./links.ts"
 import { enterGather } from "./membership.ts"
 import { parseMessage } from "./messages.ts"
 import { applyOrdered, compareNumbers, sameView, withPhase } from "./ordered.ts"
-import { adoptPin } from "./pin.ts"
+import { adoptPin, adoptWait } from "./pin.ts"
 import { afterUnpledge, mergeTickets, pledgeRecovered } from "./pledges.ts"
 import { newestNumber, type Report, reportsOf } from "./report.ts"
 import { siteStanding } from "./standing.ts"
@@ -40,6 +40,7 @@ export function installView(turn: Turn, seq: number): void {
   )
   const activateAt = activationInstant(node.debts, ring.members, now)
   adoptPin(turn, others.find((each) => each.pin !== null)?.pin)
+  for (const each of others) adoptWait(turn, each)
   mergeTickets(turn, others, ring.leftAt)
   const joint = jointOf(node, reports)
   const forgetful = ring.members.filter((member) => reports.get(member)?.forgot === true)

@@ -6,13 +6,16 @@
  * share no node, so nobody could tell the second that the object it meets was made anew. A view that speaks alone shares a
  * node with each view that ever spoke with the witness (SPEC V6), and that node brings the pin.
  */
+
+import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { isOlderTag, type LeaseSummary, sameHolder, sameTag } from "../../protocol/lease.ts"
 import type { NamedTag, Reply } from "../../protocol/summaries.ts"
-import { after, type Millis, millis, stretched } from "../../protocol/units.ts"
+import { after, instant, type Millis, millis, stretched } from "../../protocol/units.ts"
 import { hasVoice } from "./rights.ts"
 import { order } from "./ring.ts"
 import type { NodeState } from "./state.ts"
 import { log, persist, report, type Turn } from "./turn.ts"
+import { updateView } from "./view.ts"
 
 /** Is this reply from the object we believe? Pins the first one; quarantines any other. */
 export function believed(turn: Turn, reply: Reply): boolean {
@@ -80,11 +83,11 @@ function defer(turn: Turn, stranger: string): boolean {
 
 const firstContact = "first-contact"
 
-function pinTo(turn: Turn, witness: string): void {
+function pinTo(turn: Turn, witness: string, waits?: true): void {
   const { node } = turn
   node.witness = { ...node.witness, pin: witness, stranger: undefined, quarantine: undefined }
   node.pinLost = false
-  persist(turn, { witness: { incarnation: witness, highest: [] }, pinLost: undefined })
+  persist(turn, { witness: { incarnation: witness, highest: [], waits }, pinLost: undefined })
   log(turn, "info", "witness-pinned", { witness: witness.slice(0, 8) })
 }
 
@@ -96,12 +99,16 @@ export function acceptStranger(turn: Turn): boolean {
   const { node } = turn
   const { stranger, strangerSince } = node.witness
   if (stranger === undefined || strangerSince === undefined) return false
-  const { voiceTtl, mandateTtl, rho } = node.config.timings
-  const longest = stretched(millis(Math.max(voiceTtl, mandateTtl)), rho)
-  const wait = millis(Math.max(0, strangerSince + longest - turn.now))
+  const wait = millis(Math.max(0, strangerSince + longestLease(node.config) - turn.now))
   adoptStranger(turn, stranger, wait)
   order(turn, { kind: "accept", witness: stranger, wait })
   return true
+}
+
+/** What an object may have granted is over after it, whoever counts. */
+export function longestLease({ timings }: Pick<ClusterConfig, "timings">): Millis {
+  const { voiceTtl, mandateTtl, rho } = timings
+  return stretched(millis(Math.max(voiceTtl, mandateTtl)), rho)
 }
 
 /** Believed from now on; no claim is made for `wait`. */
@@ -109,13 +116,40 @@ export function adoptStranger(turn: Turn, witness: string, wait: Millis): void {
   const { node, now } = turn
   if (node.witness.pin === witness && node.witness.quarantine === undefined) return
   node.witness = { ...node.witness, watches: new Map(), believeFrom: after(now, wait) }
-  pinTo(turn, witness)
+  // Versions of a memo are the object's own: one of this object was never read.
+  node.memoVersion = 0
+  updateView(node, ({ memo }) => ({ memo: { ...memo, stored: undefined, offered: undefined } }))
+  pinTo(turn, witness, true)
   report(turn, "info", "witness-accepted", witness.slice(0, 8), "by an operator's word")
 }
 
 /** A node that has no pin, or lost it with its record, gets it from a member that has one. */
 export function adoptPin(turn: Turn, told: string | null | undefined): void {
   if (turn.node.witness.pin === undefined && typeof told === "string") pinTo(turn, told)
+}
+
+/** A member says how long its object is not to be asked yet: whoever coordinates next waits as long (SPEC W6). */
+export function adoptWait(
+  turn: Turn,
+  told: { readonly pin: string | null; readonly wait?: Millis | null | undefined },
+): void {
+  const { node, now } = turn
+  const { witness: stored } = node.durable.state
+  if (told.pin !== node.witness.pin || stored === undefined || typeof told.wait !== "number") return
+  const until = after(now, told.wait)
+  const { believeFrom = until } = node.witness
+  node.witness = { ...node.witness, believeFrom: instant(Math.max(believeFrom, until)) }
+  if (stored.waits !== true) persist(turn, { witness: { ...stored, waits: true } })
+}
+
+/** The wait is over, for restarts as well. */
+export function endWait(turn: Turn): void {
+  const { node, now } = turn
+  const { believeFrom } = node.witness
+  if (believeFrom === undefined || believeFrom > now) return
+  node.witness = { ...node.witness, believeFrom: undefined }
+  const { witness: stored } = node.durable.state
+  if (stored?.waits === true) persist(turn, { witness: { ...stored, waits: undefined } })
 }
 
 /** What the object must know of at least: tags seen since this start, and epochs stored before it. */

@@ -61,6 +61,8 @@ export interface Report {
   readonly pin: string | null
   /** It lost the pin with its record and believes no witness before somebody tells it one. */
   readonly pinLost: boolean
+  /** Nothing is claimed from the pinned object for so long (SPEC W6); older versions do not say. */
+  readonly wait?: Millis | null | undefined
   /** The last ring known to hold the site's voice at the witness with this node in it; 0: none. */
   readonly voiceRing: number
   readonly uplink: "ok" | "failing" | "unknown"
@@ -137,11 +139,17 @@ function reportOf(turn: Turn): Report {
     forgot: node.durable.state.forgot === true ? true : undefined,
     pin: node.witness.pin ?? null,
     pinLost: node.pinLost,
+    wait: waitLeft(turn),
     voiceRing: node.voiceRing,
     uplink: node.health.uplink,
     departing: node.leaving !== "no",
     prepared: reportedPrepared(node),
   }
+}
+
+function waitLeft({ node, now }: Turn): Millis | undefined {
+  const { believeFrom } = node.witness
+  return believeFrom === undefined || believeFrom <= now ? undefined : elapsed(now, believeFrom)
 }
 
 function livePledge(

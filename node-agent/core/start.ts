@@ -26,6 +26,7 @@ import { startupGrace } from "./fencing.ts"
 import { createLinks } from "./link-state.ts"
 import { initialState } from "./ordered.ts"
 import { newPeer } from "./peers.ts"
+import { longestLease } from "./pin.ts"
 import { pledgeDuration } from "./pledges.ts"
 import { createRandom } from "./random.ts"
 import { createSessions, type Sessions } from "./session.ts"
@@ -135,7 +136,10 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     ordered: { ...initialState(config), voiceEpoch: state.voiceEpoch },
     tickets: new Map(),
     activations: new Map(config.services.map(({ name }) => [name, unknownActivation(name)])),
-    witness: initialWitness(state.witness?.incarnation, timings.summaryInterval, now),
+    witness: {
+      ...initialWitness(state.witness?.incarnation, timings.summaryInterval, now),
+      believeFrom: state.witness?.waits === true ? after(now, longestLease(config)) : undefined,
+    },
     sites: new Map(
       config.sites
         .filter((site) => site.name !== self.site)

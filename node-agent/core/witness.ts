@@ -22,7 +22,7 @@ import { claimedConfiguration, isRegistered } from "./configuration.ts"
 import { onRegistered } from "./configuration-spread.ts"
 import { nextMandateWork, wantsToClaim, witnessInReach } from "./mandate.ts"
 import { noteStoredMemo, type Plan } from "./memo.ts"
-import { believed, highestSeen, storeEpochs } from "./pin.ts"
+import { believed, endWait, highestSeen, storeEpochs } from "./pin.ts"
 import { updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
@@ -95,6 +95,7 @@ function post(turn: Turn, view: View, plans: readonly Plan[]): void {
 
 function claimsDue(turn: Turn, view: View, plans: readonly Plan[]): readonly LeaseClaim[] {
   const { node } = turn
+  // An accepted object knows nothing of what the one before granted.
   if (node.witness.believeFrom !== undefined && node.witness.believeFrom > turn.now) return []
   const claims: (LeaseClaim | undefined)[] = [voiceClaim(turn, view, plans) ?? voiceRelease(node, view, turn)]
   for (const state of node.tickets.values()) {
@@ -394,6 +395,7 @@ export function tickWitness(turn: Turn): void {
   const { node, now } = turn
   const { outstanding, failedAt } = node.witness
   if (outstanding !== undefined && outstanding.timeout <= now) onPostFailed(turn, outstanding.post, "timeout")
+  endWait(turn)
   const forgotten = failedAt !== undefined && elapsed(failedAt, now) > uplinkForgottenAfter
   if (forgotten && node.health.uplink === "failing") node.health = { ...node.health, uplink: "unknown" }
 }

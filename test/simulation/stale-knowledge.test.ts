@@ -4,7 +4,7 @@ import { readDocument } from "../../node-agent/simulation/documents.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
 import { apply, versions } from "../support/configurations.ts"
-import { selfLease } from "../support/layouts.ts"
+import { configOf, selfLease } from "../support/layouts.ts"
 
 /** Nodes 1 and 2 on one side, 3 and 4 on the other; the named ones do not reach the witness either. */
 function halve(world: World, ...cutOff: readonly number[]): void {
@@ -12,6 +12,59 @@ function halve(world: World, ...cutOff: readonly number[]): void {
   for (const a of [1, 2]) for (const b of [3, 4]) world.cut(a, b)
   for (const each of cutOff) world.cut(each, "@witness")
 }
+
+describe("[W6] what another object granted is waited for", () => {
+  const acceptedInSouth = (...started: readonly number[]): World => {
+    const world = new World(configOf("2x3"), { seed: 1 })
+    world.start(...started)
+    world.run(20_000)
+    world.cut("north", "south")
+    world.run(20_000)
+    expect(world.active("ledger")).toEqual([1])
+    world.witness.replace()
+    world.run(1000)
+    world.command(started.at(-1) ?? 4, { kind: "witness-accept" })
+    world.run(500)
+    return world
+  }
+
+  test.each([[[4]], [[5]], [[4, 5, 6]]])("nodes %j start again meanwhile", (ids) => {
+    const world = acceptedInSouth()
+    world.kill(...ids)
+    world.start(...ids)
+    world.run(60_000)
+    expect(world.active("ledger")).toHaveLength(1)
+    expect(world.core(4).durable.state.witness?.waits).toBeUndefined()
+    expect(world.violations).toEqual([])
+  })
+
+  test("one that never met any comes to those who accepted it, and coordinates them", () => {
+    const world = acceptedInSouth(1, 2, 3, 6, 5)
+    world.start(4)
+    world.run(60_000)
+    expect(world.core(5).view?.coordinator).toBe(4)
+    expect(world.active("ledger")).toHaveLength(1)
+    expect(world.violations).toEqual([])
+  })
+})
+
+test("[VL6] versions of a memo are the object's own: another one's is read before it is overwritten", () => {
+  const world = new World(configOf("1x4"), { seed: 1 })
+  world.start()
+  world.run(5000)
+  halve(world, 3, 4)
+  world.run(20_000)
+  const known = world.core(1).memoVersion
+  expect(known).toBeGreaterThan(0)
+  world.heal()
+  world.run(10_000)
+  world.witness.replace()
+  world.run(3000)
+  world.command(1, { kind: "witness-accept" })
+  world.run(20_000)
+  expect(world.core(1).memoVersion).toBe(0)
+  expect(world.violations).toEqual([])
+})
 
 describe("[LC4] [W14] of two proposals of one version one is registered", () => {
   const plain = (version: number, more: Plain, votes = {}): Plain => ({
