@@ -152,7 +152,7 @@ export function adoptMemo(turn: Turn, told: string): void {
   const isPast = order < 0 && memo.state.voiceEpoch <= node.ordered.changed.voice
   const voiceEpoch = epoch(Math.max(memo.state.voiceEpoch, node.ordered.voiceEpoch))
   if (newer) {
-    node.ordered = { ...memo.state, voiceEpoch, number: node.ordered.number }
+    node.ordered = { ...doubtedAsBefore(memo.state, node.ordered), voiceEpoch, number: node.ordered.number }
     forgetRecords(node)
   }
   node.ordered = {
@@ -163,6 +163,21 @@ export function adoptMemo(turn: Turn, told: string): void {
   // Others spoke since, or may have acted on a plan: what was vouched for before says nothing of what they started.
   if (order > 0 || memo.plans.length > 0) forgetConfirmations(node)
   reconcileActivations(turn)
+}
+
+/**
+ * Views that spoke alone wrote no memo, and who was in them may have been restarted since: what this view doubted before it knew the
+ * memo, it doubts still (SPEC S2).
+ */
+function doubtedAsBefore(told: Memo["state"], before: OrderedState): Memo["state"] {
+  const isDoubted = (service: ServiceName): boolean =>
+    before.services.some((record) => record.service === service && record.doubt)
+  return {
+    ...told,
+    services: told.services.map((record) =>
+      isDoubted(record.service) ? { ...record, doubt: true } : record,
+    ),
+  }
 }
 
 /** Commands that were ordered before: they are not in this state, and are ordered again once the view has the voice. */

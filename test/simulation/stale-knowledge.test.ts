@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest"
 import { readDocument } from "../../node-agent/simulation/documents.ts"
 import { World } from "../../node-agent/simulation/world.ts"
+import { nodeId, serviceName } from "../../protocol/units.ts"
 import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
 import { apply, versions } from "../support/configurations.ts"
 import { configOf, selfLease } from "../support/layouts.ts"
@@ -12,6 +13,31 @@ function halve(world: World, ...cutOff: readonly number[]): void {
   for (const a of [1, 2]) for (const b of [3, 4]) world.cut(a, b)
   for (const each of cutOff) world.cut(each, "@witness")
 }
+
+const slow = { proof: "self-lease", self_lease_margin_ms: 8000 }
+
+test("[S2] [VL6] a memo older than a view that spoke alone ends no doubt, whoever was restarted since", () => {
+  const world = new World(configOf("1x4", { service: [service("ledger", slow)] }), { seed: 1 })
+  world.start()
+  world.run(5000)
+  halve(world, 1, 2)
+  expect(world.runUntil(() => world.active("ledger")[0] === 3, 40_000)).toBe(true)
+  world.heal()
+  world.run(15_000)
+  world.command(1, { kind: "service-move", service: serviceName("ledger"), to: nodeId(1) })
+  world.run(10_000)
+  expect(world.active("ledger")).toEqual([1])
+  world.services.stopHanging.add("1:ledger")
+  halve(world, 1, 2)
+  world.powerOff(3, 4)
+  world.start(3, 4)
+  world.run(7000)
+  expect(world.core(3).view?.entitled).toBe(true)
+  expect(world.core(3).ordered.services[0]?.doubt).toBe(true)
+  world.run(10_000)
+  expect(world.active("ledger")).toEqual([3])
+  expect(world.violations).toEqual([])
+})
 
 describe("[W6] what another object granted is waited for", () => {
   const acceptedInSouth = (...started: readonly number[]): World => {
