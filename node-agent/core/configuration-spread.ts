@@ -9,6 +9,7 @@ import type { ConfigurationMark } from "../../protocol/frame.ts"
 import { after, type Instant, millis, type NodeId, stretched } from "../../protocol/units.ts"
 import { siteLayout } from "../../protocol/votes.ts"
 import { giveUp } from "./activations.ts"
+import type { Prepared } from "./configuration-state.ts"
 import { configureLinks } from "./link-state.ts"
 import { enterGather, leaveRing } from "./membership.ts"
 import { piecesMax, piecesOf } from "./messages.ts"
@@ -25,7 +26,8 @@ const tellingPause = millis(500)
 /** Orders the write of what this node knows of configurations; returns its number. */
 export function storeConfiguration(turn: Turn): number {
   const { node } = turn
-  const { document, prepared, adopting, longest } = node.configuration
+  const { document, adopting, longest } = node.configuration
+  const prepared = preparedBeyond(node, adopting?.config ?? node.config)
   return persist(turn, {
     configuration: {
       document: adopting?.document ?? document ?? null,
@@ -38,10 +40,18 @@ export function storeConfiguration(turn: Turn): number {
   })
 }
 
-/** It is a fact that this configuration is active: stored first, taken up when that is done. Older ones change nothing. */
+function preparedBeyond(node: NodeState, { version }: ClusterConfig): Prepared | undefined {
+  const { prepared } = node.configuration
+  return prepared !== undefined && prepared.config.version > version ? prepared : undefined
+}
+
+/**
+ * It is a fact that this configuration is active: stored first, taken up when that is done. Until then views of the old one go
+ * on, so what this node has prepared is still brought into them. Older ones change nothing.
+ */
 export function takeUp(turn: Turn, config: ClusterConfig, document: string): void {
   const { node } = turn
-  const { adopting, prepared, document: own } = node.configuration
+  const { adopting, document: own } = node.configuration
   const known = adopting?.config ?? node.config
   // What only this node's file says gives way to what a ring has ordered.
   const isOther = own === undefined && adopting === undefined && config.checksum !== known.checksum
@@ -53,7 +63,6 @@ export function takeUp(turn: Turn, config: ClusterConfig, document: string): voi
       lease: millis(Math.max(lease, config.timings.lease)),
       mandateTtl: millis(Math.max(mandateTtl, config.timings.mandateTtl)),
     },
-    prepared: prepared !== undefined && prepared.config.version > config.version ? prepared : undefined,
     adopting: { config, document, write: 0 },
   }
   const write = storeConfiguration(turn)
@@ -71,6 +80,7 @@ export function adoptStored(turn: Turn): void {
   node.configuration = {
     ...node.configuration,
     document,
+    prepared: preparedBeyond(node, config),
     adopting: undefined,
     incoming: undefined,
     settledAt: settledAt(node, before, config, now),
