@@ -5,11 +5,13 @@
 
 import type { ServiceName } from "../../protocol/units.ts"
 import type { NodeEffect } from "../core/effects.ts"
+import type { NodeEvent } from "../core/events.ts"
 import { byHand, type Host, trueTime } from "./machine.ts"
 import type { Oracle } from "./oracle.ts"
 import type { Surroundings } from "./surroundings.ts"
 
-type ServiceEffect = NodeEffect & { readonly kind: "start-service" | "stop-service" | "write-lease" }
+type Operation = NodeEffect & { readonly kind: "start-service" | "stop-service" }
+type ServiceEffect = Operation | (NodeEffect & { readonly kind: "write-lease" })
 
 /** What takes longer to start or to stop is reported as failed. */
 const timeLimit = 3000
@@ -24,6 +26,8 @@ export class WorldServices {
   readonly stopHanging = new Set<string>()
   /** As `node:service`: how often it was to be stopped. */
   readonly #stops = new Map<string, number>()
+  /** Asked for and not yet answered. */
+  readonly #unanswered = new Map<Host, Operation[]>()
   readonly #around: Surroundings
   readonly #oracle: Oracle
   readonly #delay: () => number
@@ -37,17 +41,53 @@ export class WorldServices {
   carryOut(host: Host, effect: ServiceEffect): void {
     switch (effect.kind) {
       case "start-service": {
+        this.#asked(host, effect)
         const stops = this.#stopsOf(host, effect.service)
         this.#byControl(host, this.#delay(), () => this.#start(host, effect, stops))
         break
       }
       case "stop-service":
+        this.#asked(host, effect)
         this.#stops.set(`${host.id}:${effect.service}`, this.#stopsOf(host, effect.service) + 1)
         this.#byControl(host, this.#delay(), () => this.#stop(host, effect))
         break
       case "write-lease":
         this.#writeLease(host, effect)
     }
+  }
+
+  /** Without the process that would do it, it fails; so does what that process has not answered when it ends. */
+  #asked(host: Host, effect: Operation): void {
+    this.#unanswered.set(host, [...(this.#unanswered.get(host) ?? []), effect])
+    if (!host.control) this.#around.after(host, 0, () => this.#failAsked(host))
+  }
+
+  /** What was asked for fails first, also what the agent asks for in answer to that: it knows of the loss last. */
+  loseControl(host: Host): void {
+    host.control = false
+    host.controlLife += 1
+    this.#failAsked(host)
+    this.#around.tell(host, { kind: "control-lost" })
+  }
+
+  #failAsked(host: Host): void {
+    const next = () => this.#unanswered.get(host)?.shift()
+    for (let effect = next(); effect !== undefined; effect = next()) {
+      const { operation, service } = effect
+      const kind = effect.kind === "start-service" ? "service-start-failed" : "service-stop-failed"
+      this.#around.tell(host, { kind, operation, service, reason: "control-away" })
+    }
+  }
+
+  #answer(host: Host, event: NodeEvent & { readonly operation: number }): void {
+    const left = (this.#unanswered.get(host) ?? []).filter(({ operation }) => operation !== event.operation)
+    this.#unanswered.set(host, left)
+    this.#around.tell(host, event)
+  }
+
+  /** The agent ended, and with it what it asked for. */
+  ended(host: Host): void {
+    this.#unanswered.delete(host)
   }
 
   /** Dropped if the process that does it has ended by then. */
@@ -70,8 +110,7 @@ export class WorldServices {
   /** As the real process does (host/control/service.ts): a stop overtakes a start, and none begins after its lease. */
   #start(host: Host, effect: ServiceEffect & { readonly kind: "start-service" }, stops: number): void {
     const name = `${host.id}:${effect.service}`
-    const fail = (reason: string) =>
-      this.#around.tell(host, { ...effect, kind: "service-start-failed", reason })
+    const fail = (reason: string) => this.#answer(host, { ...effect, kind: "service-start-failed", reason })
     const lease = host.leases.get(effect.service)
     const renewed = lease?.epoch === effect.epoch ? lease.until : 0
     const latest = Math.max(renewed, trueTime(host, effect.deadline))
@@ -82,20 +121,19 @@ export class WorldServices {
     else {
       host.running.set(effect.service, effect.epoch)
       this.#oracle.started(host, effect.service, this.#around.now())
-      this.#around.tell(host, { ...effect, kind: "service-started" })
+      this.#answer(host, { ...effect, kind: "service-started" })
     }
   }
 
   #stop(host: Host, effect: ServiceEffect & { readonly kind: "stop-service" }): void {
     const name = `${host.id}:${effect.service}`
-    const fail = (reason: string) =>
-      this.#around.tell(host, { ...effect, kind: "service-stop-failed", reason })
+    const fail = (reason: string) => this.#answer(host, { ...effect, kind: "service-stop-failed", reason })
     if (this.stopHanging.has(name)) return this.#byControl(host, timeLimit, () => fail("time limit"))
     if (this.stopFailing.has(name)) return fail("told to fail")
     host.running.delete(effect.service)
     // It was not this agent's: the file that a former one left was closed at the start.
     if (effect.epoch === undefined) host.leases.delete(effect.service)
-    this.#around.tell(host, { ...effect, kind: "service-stopped" })
+    this.#answer(host, { ...effect, kind: "service-stopped" })
   }
 
   /** It ends by itself; a monitor looks again and again. */
@@ -126,6 +164,12 @@ export class WorldServices {
     host.leases.set(service, { from: now, until: trueTime(host, deadline), epoch })
     this.#oracle.leased(host, service, now)
   }
+}
+
+/** What a process that is stopped within a step has done, and has not: nothing, or all but what it tells the gate last. */
+export function parted(effects: readonly NodeEffect[], isNothingDone: boolean) {
+  const isLate = ({ kind }: NodeEffect) => isNothingDone || kind === "write-lease" || kind === "exit"
+  return [effects.filter((effect) => !isLate(effect)), effects.filter(isLate)] as const
 }
 
 /** It runs, its lease file is ahead, and both are of one activation. */

@@ -20,7 +20,7 @@ import { Network } from "./network.ts"
 import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
 import { startProcess, wallStart } from "./process.ts"
-import { isActive, WorldServices } from "./services.ts"
+import { isActive, parted, WorldServices } from "./services.ts"
 import type { Surroundings } from "./surroundings.ts"
 import type { Answer, LogLine } from "./told.ts"
 import { traceLine } from "./trace.ts"
@@ -224,6 +224,7 @@ export class World {
     host.life += 1
     host.diskFreeAt = this.now
     this.watchdogs.closed(host)
+    this.services.ended(host)
     this.#oracle.ended(host, false)
   }
 
@@ -292,10 +293,7 @@ export class World {
 
   /** The process that starts and stops services ends; its operations under way end with it. */
   loseControl(id: number): void {
-    const host = this.host(id)
-    host.control = false
-    host.controlLife += 1
-    this.event(host.id, { kind: "control-lost" })
+    this.services.loseControl(this.host(id))
   }
 
   connectControl(id: number): void {
@@ -409,12 +407,15 @@ export class World {
     this.#carryOutNow(host, effects)
   }
 
-  /** The process is stopped between its decision and what it does about it. */
+  /** The process is stopped between its decision and what it does about it: all of that, or its lease files. */
   #carryOutLate(host: Host, effects: readonly NodeEffect[]): void {
     const { life, stall } = host
+    const [early, late] = parted(effects, this.steps % 2 === 0)
     host.stall = 0
+    for (const effect of early) this.#effect(host, effect)
+    if (early.length > 0) this.#oracle.stepped(host, this.now)
     host.frozen = true
-    host.unfinished = () => host.life === life && this.#carryOutNow(host, effects)
+    host.unfinished = () => host.life === life && this.#carryOutNow(host, late)
     this.after(stall, () => this.thaw(host.id))
   }
 

@@ -130,6 +130,11 @@ const named: readonly Named[] = [
     why: "[V12] [I3] a node that lost its record and one that was away made a majority, and acted at a lower epoch",
   },
   {
+    seed: 920343,
+    table: allFaults,
+    why: "[LC4] [I2] a member that was storing a change that is a fact did not bring its proposal into a view any more",
+  },
+  {
     seed: 200187,
     table: changingFaults,
     why: "[W6] [I2] a node that had never met the witness believed one that was made anew, against the rest of its site",
