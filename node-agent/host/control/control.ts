@@ -64,6 +64,7 @@ class Control {
   readonly #pages: DirectPages | undefined
   readonly #hooks: Hooks
   readonly #nextSample = healthSampler(monotonicNow)
+  readonly #leftovers: Promise<readonly Leftover[]>
 
   constructor(setup: ControlSetup, send: (message: FromControl) => void) {
     const node = setup.config.nodes.find(({ id }) => id === setup.self)
@@ -105,6 +106,7 @@ class Control {
       (request) => send({ kind: "keep-record", request }),
     )
     this.#api.configuration = setup.config
+    this.#leftovers = endLeftovers(operationsDirectory(setup.runtimeDirectory))
   }
 
   /** Says what runs, after every start and stop that a former control process left behind has ended. */
@@ -114,7 +116,7 @@ class Control {
     } catch (cause) {
       this.#log("error", "local-api-failed", { reason: String(cause) })
     }
-    const leftovers = await endLeftovers(operationsDirectory(this.#setup.runtimeDirectory))
+    const leftovers = await this.#leftovers
     for (const { service, resource, action, ended } of leftovers) {
       this.#log("warn", "leftover-ended", { service, resource, action, ended })
     }
@@ -163,6 +165,8 @@ class Control {
   async shutDown(): Promise<void> {
     this.#api.close()
     this.#fences.close()
+    // A start that a former control process left would come up after the stop.
+    await this.#leftovers
     await Promise.all([...this.#services.values()].map((service) => service.shutDown()))
     this.#witness.close()
     this.#pages?.close()

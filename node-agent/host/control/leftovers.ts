@@ -1,6 +1,7 @@
 /**
- * What a control process that was killed left running: starts and stops whose outcome nobody has seen. They are ended
- * before anything is said about the services, because "stopped" holds only when no start is in flight.
+ * Starts and stops that were left behind: a control process that was killed has not seen their outcome, or their processes
+ * outlived SIGKILL. They are ended before anything is said about the services, because "stopped" holds only when no start
+ * is in flight.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -32,8 +33,22 @@ export async function endLeftovers(
   directory: string,
   patience = pidFilePatience,
 ): Promise<readonly Leftover[]> {
+  return endAll(directory, recordsIn(directory), patience)
+}
+
+/** Those of one service, while nothing of it is under way. */
+export async function endLeftoversOf(service: string, directory: string): Promise<readonly Leftover[]> {
+  const records = recordsIn(directory).filter((record) => record.service === service)
+  return endAll(directory, records, pidFilePatience)
+}
+
+async function endAll(
+  directory: string,
+  records: readonly OperationRecord[],
+  patience: number,
+): Promise<readonly Leftover[]> {
   const boot = bootId()
-  const found = recordsIn(directory).map(async (record): Promise<readonly Leftover[]> => {
+  const found = records.map(async (record): Promise<readonly Leftover[]> => {
     const isOurs = record.boot === boot
     const ended = !isOurs || (await endOne(directory, record, patience))
     if (ended) forgetOperation(directory, record.id)
@@ -75,5 +90,20 @@ function recordsIn(directory: string): readonly OperationRecord[] {
   }
   return names
     .filter((name) => name.endsWith(".json"))
-    .map((name) => JSON.parse(readFileSync(recordPath(directory, name.slice(0, -".json".length)), "utf8")))
+    .flatMap((name) => {
+      const id = name.slice(0, -".json".length)
+      const record = readRecord(directory, id)
+      if (record === undefined) forgetOperation(directory, id)
+      return record ?? []
+    })
+}
+
+/** `undefined`: torn, and so of another boot, which lost its power. Within one it is there whole or not at all. */
+function readRecord(directory: string, id: string): OperationRecord | undefined {
+  const text = readFileSync(recordPath(directory, id), "utf8")
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }

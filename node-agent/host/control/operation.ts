@@ -6,7 +6,7 @@
  * 2. The child creates `<id>.pid` exclusively, with its own line of /proc/self/stat, and only then becomes the
  *    program. A control process that finds 1 without 2 creates the file itself: then the child, wherever it was
  *    held up, finds it there and ends. Exactly one of the two wins.
- * 3. When the outcome is known both files go.
+ * 3. When the outcome is known both files go. They stay where its processes outlive SIGKILL.
  *
  * The child also looks at its deadline, by /proc/uptime, right before it becomes the program: a control process that
  * was stopped between deciding to start and starting must not start late.
@@ -14,7 +14,7 @@
 import { spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type { Instant, Millis } from "../../../protocol/units.ts"
+import { elapsed, type Instant, type Millis } from "../../../protocol/units.ts"
 import { monotonicNow } from "../clock.ts"
 import { endGroup } from "./processes.ts"
 
@@ -105,7 +105,11 @@ export function startOperation(options: OperationOptions): Operation {
       // What a start leaves in its group is the service; what a failed one leaves is debris.
       conclude(result, record.action === "start" && failureOf(result) !== undefined)
     })
-  }).finally(() => forgetOperation(directory, record.id))
+  }).then((result) => {
+    // One that did not end is left behind, as if this process had been killed: "stopped" waits for it (SPEC H6).
+    if (result.kind !== "not-ended") forgetOperation(directory, record.id)
+    return result
+  })
   return { outcome, cancel: () => cancel() }
 }
 
@@ -161,12 +165,23 @@ function writeRecord(directory: string, record: OperationRecord): string | undef
   }
 }
 
-/** /proc/uptime counts suspended time and CLOCK_MONOTONIC does not; both are read now, 10 ms of rounding are given up. */
-function uptimeDeadline(deadline: Instant | undefined): number {
+/**
+ * /proc/uptime counts suspended time and CLOCK_MONOTONIC does not; both are read now, 10 ms of rounding are given up. The
+ * uptime is read first: a pause between the two makes the deadline earlier, never later.
+ */
+export function uptimeDeadline(
+  deadline: Instant | undefined,
+  clocks = { uptime: readUptime, monotonic: monotonicNow },
+): number {
   if (deadline === undefined) return 0
-  const left = deadline - monotonicNow()
+  const uptime = clocks.uptime()
+  return Math.max(Math.floor(uptime + elapsed(clocks.monotonic(), deadline) - 10), 1)
+}
+
+/** In milliseconds, rounded down to ten. */
+function readUptime(): number {
   const [uptime = "0"] = readFileSync("/proc/uptime", "utf8").split(" ")
-  return Math.max(Math.floor(Number(uptime) * 1000 + left - 10), 1)
+  return Number(uptime) * 1000
 }
 
 function outcomeOf(status: number | null, signal: string | null): Outcome {

@@ -10,7 +10,9 @@ import { type Instant, latest, type Millis, millis, type ServiceName } from "../
 import type { FoundService } from "../../core/events.ts"
 import { readLease } from "../lease-file.ts"
 import { type ActivationPhase, readActivation, removeActivation, writeActivation } from "./activation-file.ts"
+import { endLeftoversOf, type Leftover } from "./leftovers.ts"
 import type { ControlEvent } from "./messages.ts"
+import { operationsDirectory } from "./operation.ts"
 import {
   type Action,
   createResource,
@@ -179,12 +181,19 @@ export class ServiceRunner {
       const failure = await resource.stop(this.#epoch).failure
       if (failure !== undefined) failures.push(`stop of ${resource.config.name}: ${failure}`)
     }
+    // Even one that ends now has outlived the stops above: they are done once more.
+    for (const { action, resource } of await this.#leftBehind())
+      failures.push(`a ${action} of ${resource} outlived its end`)
     if (failures.length === 0) {
       this.#markStopped()
       return undefined
     }
     this.#activity = "unknown"
     return failures.join("; ")
+  }
+
+  #leftBehind(): Promise<readonly Leftover[]> {
+    return endLeftoversOf(this.name, operationsDirectory(this.#options.runtimeDirectory))
   }
 
   /** Unwritten, the next control process finds less than it could, and asks the monitors. Only a start must not go on. */

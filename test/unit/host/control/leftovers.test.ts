@@ -11,9 +11,10 @@ import {
   recordPath,
   revokeOperation,
   startOperation,
+  uptimeDeadline,
 } from "../../../../node-agent/host/control/operation.ts"
 import { parseStat, readStat } from "../../../../node-agent/host/control/processes.ts"
-import { millis } from "../../../../protocol/units.ts"
+import { instant, millis } from "../../../../protocol/units.ts"
 import { eventually, temporaryDirectory } from "../fixtures.ts"
 
 describe("operations whose outcome nobody has seen", () => {
@@ -88,8 +89,45 @@ describe("operations whose outcome nobody has seen", () => {
     expect(existsSync(recordPath(directory, "one"))).toBe(true)
   })
 
+  it("whose record was torn by a loss of power mean nothing", async () => {
+    const { directory } = operations()
+    mkdirSync(directory)
+    writeFileSync(recordPath(directory, "one"), "")
+    expect(await endLeftovers(directory)).toEqual([])
+    expect(readdirSync(directory)).toEqual([])
+  })
+
   it("are none where there is no directory", async () => {
     expect(await endLeftovers(join(temporaryDirectory(), "none"))).toEqual([])
+  })
+})
+
+describe("the deadline of a start, as its child looks at it", () => {
+  const clocks = (pause: number) => {
+    let paused = 0
+    return {
+      uptime: () => {
+        const read = 50_000 + paused
+        paused += pause
+        return read
+      },
+      monotonic: () => {
+        const read = instant(7_000 + paused)
+        paused += pause
+        return read
+      },
+    }
+  }
+
+  it("[H6] is in uptime what is left of it, less the rounding", () => {
+    expect(uptimeDeadline(instant(7_300), clocks(0))).toBe(50_290)
+    expect(uptimeDeadline(undefined, clocks(0))).toBe(0)
+  })
+
+  it("[H6] is never later for a process that was stopped while it was computed", () => {
+    expect(uptimeDeadline(instant(7_300), clocks(200))).toBe(50_090)
+    // Past: the least that is not "none".
+    expect(uptimeDeadline(instant(7_300), clocks(60_000))).toBe(1)
   })
 })
 

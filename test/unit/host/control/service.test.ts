@@ -1,8 +1,14 @@
-import { readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { monotonicNow } from "../../../../node-agent/host/clock.ts"
 import { readActivation, writeActivation } from "../../../../node-agent/host/control/activation-file.ts"
+import {
+  bootId,
+  operationsDirectory,
+  pidPath,
+  recordPath,
+} from "../../../../node-agent/host/control/operation.ts"
 import { LeaseFiles, readLease } from "../../../../node-agent/host/lease-file.ts"
 import { millis } from "../../../../protocol/units.ts"
 import { eventually, inMilliseconds, ledger, serviceOf, shellResource } from "../fixtures.ts"
@@ -298,6 +304,33 @@ describe("what a new control process finds", () => {
       expect(notes()).toEqual(["stop one"])
     },
   )
+})
+
+describe("an operation of it that does not end", () => {
+  it("[H6] [S12] keeps it from being told as stopped, and its next stop runs after it has ended", async () => {
+    const { runner, outcome, notes, directory } = serviceOf((into) => [
+      shellResource("one", { start: "exit 0", stop: noting(into, "stop one") }),
+    ])
+    const operations = operationsDirectory(directory)
+    mkdirSync(operations)
+    const record = { id: "left", service: ledger, resource: "one", action: "start", boot: bootId() }
+    writeFileSync(recordPath(operations, "left"), JSON.stringify(record))
+    // Its child has come no further than creating this: it may go on at any time.
+    writeFileSync(pidPath(operations, "left"), "")
+    runner.stop(1)
+    expect(await outcome(1)).toMatchObject({
+      kind: "service-stop-failed",
+      reason: "a start of one outlived its end",
+    })
+    const gone = "99999999 (sh) S 1 99999999 99999999 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 1 rest\n"
+    writeFileSync(pidPath(operations, "left"), gone)
+    runner.stop(2)
+    expect(await outcome(2)).toMatchObject({ kind: "service-stop-failed" })
+    runner.stop(3)
+    expect(await outcome(3)).toMatchObject({ kind: "service-stopped" })
+    expect(notes()).toEqual(["stop one", "stop one", "stop one"])
+    expect(readdirSync(operations)).toEqual([])
+  })
 })
 
 const noting = (directory: string, text: string): string => `echo ${text} >> ${directory}/notes`
