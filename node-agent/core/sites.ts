@@ -142,10 +142,20 @@ function onAnswer(turn: Turn, message: SiteMessage & { readonly kind: "pledge-an
 function onReleased(turn: Turn, message: SiteMessage & { readonly kind: "mandate-released" }): void {
   const { node, now } = turn
   const { ticket, site, epoch: at, stopped, next } = message
+  forgetBound(node, ticket, site)
   updateTicket(node, ticket, () => (next === node.self.site ? { otherSeen: undefined, nextClaim: now } : {}))
   if (node.view?.coordinator !== node.self.id || !hasVoice(node, now)) return
   if (beginAct(node, `unpledge:${ticket}:${at}`))
     order(turn, { kind: "unpledge", ticket, site, epoch: at, stopped, next: undefined })
+}
+
+/** Votes that were bound to a site which gave up are free, whatever their last heartbeats said. */
+function forgetBound(node: NodeState, ticket: Ticket, to: SiteId): void {
+  for (const each of node.sites.values()) {
+    if (each.bound.get(ticket)?.site !== to) continue
+    const bound = new Map([...each.bound].filter(([name]) => name !== ticket))
+    node.sites = withEntry(node.sites, each.site, { ...each, bound })
+  }
 }
 
 /** The coordinator's heartbeat to the other sites, and who of them has fallen silent. */
