@@ -15,6 +15,7 @@ import { readTraces } from "../check-trace/trace-file.ts"
 import type { Agent, AgentSettings } from "../support/cluster/agent.ts"
 import { endAll } from "../support/cluster/child.ts"
 import { Cluster } from "../support/cluster/cluster.ts"
+import { lastWords } from "../support/cluster/last-words.ts"
 import type { ClusterLayout, SitePlan } from "../support/cluster/layout.ts"
 import { compareEpochs, type Ledger, type Write } from "../support/cluster/ledger.ts"
 import { now, waitFor } from "../support/cluster/waiting.ts"
@@ -177,9 +178,10 @@ export class Lab {
   /** What keeps the cluster from being settled. Pictures from before `from` say nothing. */
   async #missing(agents: readonly Agent[], from: number): Promise<readonly string[]> {
     const answers = await statusesOf(agents)
-    const old = agents.flatMap(({ name }, index) => {
+    const old = agents.flatMap(({ name, child }, index) => {
       const age = answers[index]?.age_ms
-      return age === undefined ? [`${name} does not answer`] : now() - age < from ? [`${name}: no news`] : []
+      if (age !== undefined) return now() - age < from ? [`${name}: no news`] : []
+      return [`${name} ${child?.isRunning === false ? child.fate : "does not answer"}`]
     })
     if (old.length > 0) return old
     const statuses = answers.flatMap((answer) => (answer === undefined ? [] : [answer.status]))
@@ -207,7 +209,10 @@ export class Lab {
 
   /** After each test: never two owners, as the service's own log has it; I1 to I4 as the agents' traces do. */
   async examine(failed: boolean): Promise<void> {
-    if (failed) this.#failed = true
+    if (failed) {
+      this.#failed = true
+      process.stderr.write(`${await lastWords(this.#cluster?.agents ?? [])}\n`)
+    }
     // Trace lines are written in batches by another process of each node: until all have come, one node seems to go on with
     // what it gave up. What is wrong in complete traces stays wrong.
     await sleep(200)

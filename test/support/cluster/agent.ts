@@ -52,6 +52,11 @@ export class Agent {
     return this.#child?.isRunning ?? false
   }
 
+  /** The real-time process, as the leader of its group; `undefined`: it was never started. */
+  get child(): Child | undefined {
+    return this.#child
+  }
+
   /** Of the real-time process. */
   get pid(): number {
     return this.#child?.pid ?? 0

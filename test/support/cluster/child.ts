@@ -27,7 +27,7 @@ export class Child {
   /** Resolves once it is gone. */
   readonly ended: Promise<void>
   readonly process: ChildProcess
-  #isRunning = true
+  #fate = "runs"
 
   constructor({ name, program, logFile, ipc, environment }: ChildOptions) {
     const [executable = "", ...parameters] = program
@@ -43,8 +43,8 @@ export class Child {
     if (this.process.pid === undefined) throw new Error(`${name}: ${executable} cannot be started`)
     this.pid = this.process.pid
     this.ended = new Promise((resolve) => {
-      this.process.once("exit", () => {
-        this.#isRunning = false
+      this.process.once("exit", (status, signal) => {
+        this.#fate = signal === null ? `ended with status ${status}` : `was ended by ${signal}`
         running.delete(this)
         resolve()
       })
@@ -53,12 +53,17 @@ export class Child {
   }
 
   get isRunning(): boolean {
-    return this.#isRunning
+    return this.#fate === "runs"
+  }
+
+  /** In words: that it runs, or how it ended. */
+  get fate(): string {
+    return this.#fate
   }
 
   /** To the process itself. */
   signal(signal: NodeJS.Signals): void {
-    if (this.#isRunning) this.process.kill(signal)
+    if (this.isRunning) this.process.kill(signal)
   }
 
   /** To the process and everything in its group. */

@@ -7,6 +7,7 @@ import type { StatusAnswer } from "../../../node-agent/host/control/local-api.ts
 import type { ProfileName } from "../../../protocol/cluster.ts"
 import { childrenOf, commandLine } from "../cluster/agent.ts"
 import { type Child, run } from "../cluster/child.ts"
+import { lastWords } from "../cluster/last-words.ts"
 import { waitFor } from "../cluster/waiting.ts"
 import type { Stage } from "./stage.ts"
 
@@ -62,6 +63,17 @@ export class FloatingAgents {
     const child = this.#agents.get(node)
     if (child === undefined) throw new Error(`no agent on ${node}`)
     return child
+  }
+
+  /** What they said last, for a test that failed. */
+  lastWords(): Promise<string> {
+    return lastWords(
+      this.stage.nodes.map((name) => ({
+        name,
+        child: this.#agents.get(name),
+        status: () => this.status(name),
+      })),
+    )
   }
 
   controlPid(node: string): number {
