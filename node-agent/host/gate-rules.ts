@@ -6,11 +6,16 @@
  * - Incoming before anything else has changed the packet, outgoing after everything else has: translated addresses count.
  * - An answer to a neighbour solicitation is sent from the address that was asked for, so IPv6 needs no rule of its own.
  * - ARP that tells of the address from elsewhere comes in: a node that does not hold it may be its client.
+ *
+ * Once the agent has left, nobody's lease counts any more and the address is anybody's to use here, if it is here: a socket
+ * bound to an IPv6 address goes on sending from it when it is gone, so `leftRules` stop that.
  */
 
 export const gateTable = "quorumbeat"
 /** Keeps everything closed while the other is made anew. */
 const startingTable = "quorumbeat-starting"
+/** Of an agent that has left in order. */
+const leftTable = "quorumbeat-left"
 
 export interface GatedAddresses {
   readonly ipv4: readonly string[]
@@ -49,7 +54,7 @@ ${drop("arp saddr ip", addresses.ipv4)}  }
 `
 }
 
-/** Fills the two empty tables, closed, and ends what `startingRules` began. */
+/** Fills the two empty tables, closed, and ends what `startingRules` began and what a former agent left. */
 export function gateRules(addresses: GatedAddresses): string {
   const elements = (list: readonly string[]) =>
     list.length === 0 ? "" : ` elements = { ${list.join(", ")} };`
@@ -76,11 +81,25 @@ export function gateRules(addresses: GatedAddresses): string {
     chain("arp", "out", "output priority 500"),
     rule("arp", "in", "arp daddr ip", 4),
     rule("arp", "out", "arp saddr ip", 4),
+    `${replaced("inet", leftTable)}\n`,
     endStarting,
   ].join("")
 }
 
 export const endStarting = `delete table inet ${startingTable}\ndelete table arp ${startingTable}\n`
+
+/** Nothing of this host goes out from an address that is not on it; what is forwarded does. */
+export function leftRules(addresses: GatedAddresses): string {
+  const drop = (field: string, list: readonly string[]) =>
+    list.length === 0 ? "" : `    ${field} { ${list.join(", ")} } fib saddr type != local drop\n`
+  return `${replaced("inet", leftTable)}
+table inet ${leftTable} {
+  chain out {
+    type filter hook output priority 500; policy accept;
+${drop("ip saddr", addresses.ipv4)}${drop("ip6 saddr", addresses.ipv6)}  }
+}
+`
+}
 
 /** A deletion of what is not there would be an error. */
 function replaced(family: string, table: string): string {

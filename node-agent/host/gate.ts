@@ -19,7 +19,7 @@ import {
   type OpenAddress,
   openBatch,
 } from "./gate-batch.ts"
-import { endStarting, gatedOf, gateRules, gateTable, startingRules } from "./gate-rules.ts"
+import { endStarting, gatedOf, gateRules, gateTable, leftRules, startingRules } from "./gate-rules.ts"
 import { type Native, NativeFailure } from "./native.ts"
 import { NetlinkSocket, netlinkNetfilter } from "./netlink.ts"
 
@@ -91,14 +91,18 @@ export class Gate {
     this.#socket.request(batch)
   }
 
-  /** The node has left: without the addresses the tables guard nothing. With one still there they stay, closed. */
+  /**
+   * The node has left: where the addresses are gone and nothing goes out from them any more, the tables guard nothing. With
+   * one still there, or a kernel that cannot tell (no `fib` in nftables), they stay, closed.
+   */
   close(): void {
     this.#deadlines.clear()
     const socket = this.#socket
     if (this.state.kind === "ready" && socket !== undefined) {
       const present = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
       const isLeft = present.some(({ address }) => this.#all().includes(address))
-      for (const batch of isLeft ? [this.prepare()] : deleteTables()) quietly(() => socket.request(batch))
+      const isOver = !isLeft && isDone(() => runNft(leftRules(gatedOf(this.#all()))))
+      for (const batch of isOver ? deleteTables() : [this.prepare()]) quietly(() => socket.request(batch))
     }
     socket?.close()
     this.#socket = undefined
@@ -208,6 +212,16 @@ function unlessMissing(work: () => void): void {
   } catch (cause) {
     if (cause instanceof NativeFailure && cause.code === "ENOENT") return
     throw cause
+  }
+}
+
+function isDone(work: () => void): boolean {
+  try {
+    work()
+    return true
+  } catch {
+    // Whatever the reason is: what was to come after it is not done.
+    return false
   }
 }
 

@@ -5,6 +5,8 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
+import { waitFor } from "../support/cluster/waiting.ts"
+import { probePort } from "../support/floating/ports.ts"
 import { Namespaces } from "../support/namespaces.ts"
 
 const floating = "10.77.1.100"
@@ -73,6 +75,25 @@ function answers(address: string): boolean {
 const answersArp = (address: string): boolean =>
   network.succeeds("far", "arping", ["-c", "1", "-w", "0.3", "-I", "eth0", address])
 const open = () => [floating, floating6].map(answers)
+function takeAddresses(): void {
+  network.run("near", "ip", ["addr", "del", `${floating}/24`, "dev", "eth0"])
+  network.run("near", "ip", ["addr", "del", `${floating6}/64`, "dev", "eth0"])
+  onTestFinished(giveAddresses)
+}
+
+/** Back, if they are away. */
+function giveAddresses(): void {
+  network.run("near", "ip", ["addr", "replace", `${floating}/24`, "dev", "eth0"])
+  network.run("near", "ip", ["addr", "replace", `${floating6}/64`, "dev", "eth0", "nodad"])
+}
+
+/** Sends what comes to standard input to the floating address, and prints what comes back. */
+const asking = `
+const socket = require("node:dgram").createSocket("udp6")
+socket.on("message", (answer) => console.log(String(answer)))
+socket.bind(0, "fd77:1::2")
+process.stdin.on("data", (text) => socket.send(text, ${probePort}, "${floating6}"))
+`
 const tables = (): string => network.run("near", "nft", ["list", "tables"])
 
 async function ready(driver: Driver, owned = true): Promise<void> {
@@ -188,12 +209,62 @@ describe("the gate", () => {
     expect(open()).toEqual([false, false])
     const next = new Driver()
     await ready(next)
-    network.run("near", "ip", ["addr", "del", `${floating}/24`, "dev", "eth0"])
-    network.run("near", "ip", ["addr", "del", `${floating6}/64`, "dev", "eth0"])
+    takeAddresses()
     expect(await next.says("leave")).toBe("left")
-    expect(tables()).not.toContain("quorumbeat")
-    network.run("near", "ip", ["addr", "add", `${floating}/24`, "dev", "eth0"])
-    network.run("near", "ip", ["addr", "add", `${floating6}/64`, "dev", "eth0", "nodad"])
+    expect(tables()).toBe("table inet quorumbeat-left\n")
+    giveAddresses()
+    // By hand, with no agent: nothing stands in the way.
+    expect(open()).toEqual([true, true])
+    await ready(new Driver())
+    expect(tables()).not.toContain("left")
+    expect(open()).toEqual([false, false])
+  })
+
+  it("[G4] where what guards a left address cannot be set up, its tables stay, closed", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    await driver.says("open 60000")
+    takeAddresses()
+    await driver.says("lose")
+    expect(await driver.says("leave")).toBe("left")
+    expect(tables()).not.toContain("left")
+    giveAddresses()
+    expect(open()).toEqual([false, false])
+  })
+
+  it("[G4] after it has left, a socket of before sends nothing from an address that is gone", async () => {
+    const driver = new Driver()
+    await ready(driver)
+    await driver.says("open 60000")
+    const program = join(import.meta.dirname, "../support/floating/responder.ts")
+    const responder = network.spawn("near", process.execPath, [program, "near", floating6])
+    const client = network.spawn("far", process.execPath, ["-e", asking])
+    onTestFinished(() => {
+      responder.kill("SIGKILL")
+      client.kill("SIGKILL")
+    })
+    const heard: string[] = []
+    if (client.stdout === null) throw new Error("no standard output")
+    createInterface({ input: client.stdout }).on("line", (line) => heard.push(line))
+    const ask = (text: string) => client.stdin?.write(text)
+    await waitFor({ what: "an answer", limit: 10_000 }, () => {
+      ask("first")
+      return heard.includes("near first") || undefined
+    })
+    // Asked while it had the address, answered when another may have it.
+    responder.kill("SIGSTOP")
+    ask("late")
+    await sleep(100)
+    takeAddresses()
+    expect(await driver.says("leave")).toBe("left")
+    responder.kill("SIGCONT")
+    await sleep(300)
+    giveAddresses()
+    await waitFor({ what: "an answer again", limit: 10_000 }, () => {
+      ask("again")
+      return heard.includes("near again") || undefined
+    })
+    expect(heard).not.toContain("near late")
   })
 
   it("[G5] `nft flush ruleset` by others does not touch it", async () => {

@@ -16,6 +16,7 @@ export class Answers {
   readonly #file: string
   #read = 0
   readonly #answers: Answer[] = []
+  readonly #told = new Set<string>()
 
   constructor(file: string) {
     this.#file = file
@@ -60,24 +61,41 @@ export class Answers {
    * Moments at which two nodes answered: an address goes from one node to the next once, and whoever has lost it is never
    * heard again before it goes back. In words; empty: none. By frames, which ask every node, and by ordinary datagrams.
    */
-  doubles(from = 0): readonly string[] {
-    return (["ipv4", "ipv6"] as const).flatMap((family) => {
-      const answers = this.all().filter((each) => each.family === family && each.at >= from)
-      return tenuresOf(answers).flatMap((tenure, index, all) => {
-        const others = all.filter((other, place) => place > index && other.node !== tenure.node)
-        const clash = others.find((other) => other.first <= tenure.last)
-        if (clash === undefined) return []
-        const together = Math.min(tenure.last, clash.last) - clash.first
-        return [
-          `${family}: ${tenure.node} and ${clash.node} for ${together.toFixed(1)} ms at ${clash.first.toFixed(1)}`,
-        ]
-      })
-    })
+  doubles(): readonly string[] {
+    return this.#doubles().map(({ text }) => text)
   }
 
-  /** Answers to a frame by a node that it was not sent to: the name and the hardware do not go together. */
-  strangers(): readonly Answer[] {
-    return this.all().filter(({ way, node, asked }) => way === "frame" && node !== asked)
+  /** Those that were not told by this before: each is told once, after the test in which it happened. */
+  newDoubles(): readonly string[] {
+    const found = this.#doubles().filter(({ key }) => !this.#told.has(key))
+    for (const { key } of found) this.#told.add(key)
+    return found.map(({ text }) => text)
+  }
+
+  /**
+   * Answers to a frame by a node that it was not sent to, told once as well: the name and the hardware do not go together.
+   */
+  newStrangers(): readonly Answer[] {
+    const key = ({ at, node, asked }: Answer): string => `${at} ${node} ${asked}`
+    const all = this.all().filter(({ way, node, asked }) => way === "frame" && node !== asked)
+    const found = all.filter((each) => !this.#told.has(key(each)))
+    for (const each of found) this.#told.add(key(each))
+    return found
+  }
+
+  /** By the order in which the client's socket had them: the time is that at which the client came to read them. */
+  #doubles(): readonly { readonly key: string; readonly text: string }[] {
+    return (["ipv4", "ipv6"] as const).flatMap((family) => {
+      const tenures = tenuresOf(this.all().filter((each) => each.family === family))
+      return tenures.flatMap((tenure, index) => {
+        const others = tenures.slice(index + 1).filter((other) => other.node !== tenure.node)
+        const clash = others.find((other) => other.from < tenure.to)
+        if (clash === undefined) return []
+        const together = Math.min(tenure.last, clash.last) - clash.first
+        const key = `${family}: ${tenure.node} and ${clash.node} at ${clash.first.toFixed(1)}`
+        return [{ key, text: `${key}, for ${together.toFixed(1)} ms` }]
+      })
+    })
   }
 }
 
@@ -85,6 +103,9 @@ interface Tenure {
   readonly node: string
   readonly first: number
   last: number
+  /** The places of its first and latest answer among all of them. */
+  readonly from: number
+  to: number
 }
 
 /** A pause longer than this ends a node's time; the next answer begins another. Shorter than any takeover. */
@@ -92,10 +113,10 @@ const pauseMin = 30
 
 function tenuresOf(answers: readonly Answer[]): readonly Tenure[] {
   const tenures: Tenure[] = []
-  for (const { at, node } of answers) {
+  for (const [place, { at, node }] of answers.entries()) {
     const open = tenures.findLast((tenure) => tenure.node === node)
-    if (open !== undefined && at - open.last <= pauseMin) open.last = at
-    else tenures.push({ node, first: at, last: at })
+    if (open !== undefined && at - open.last <= pauseMin) Object.assign(open, { last: at, to: place })
+    else tenures.push({ node, first: at, last: at, from: place, to: place })
   }
   return tenures
 }

@@ -6,6 +6,7 @@
  *   late MS     as `open`, but the process stops itself between computing the request and sending it
  *   back MS     as `open`, computed with real time as it was MS later: as if it had been set back meanwhile
  *   check       what an agent does once a second              leave      what it does at its end
+ *   lose        from now on `nft` cannot be run
  */
 import { createInterface } from "node:readline"
 import { monotonicNow, wallNow } from "../../../node-agent/host/clock.ts"
@@ -58,6 +59,9 @@ function obey(line: string): void {
     case "check":
       gate.check()
       return say(`checked ${gate.state.kind}`)
+    case "lose":
+      process.env.PATH = "/nowhere"
+      return say("lost")
     case "leave":
       gate.close()
       say("left")

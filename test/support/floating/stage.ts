@@ -29,7 +29,7 @@ export class Stage {
   readonly floating: { readonly ipv4: string; readonly ipv6: string }
   readonly answers: Answers
   readonly #children: Child[] = []
-  readonly #responders: number[] = []
+  readonly #responders = new Map<string, Child>()
   readonly #atClose: (() => void)[] = []
   readonly #number: number
   readonly #before: readonly string[]
@@ -62,10 +62,10 @@ export class Stage {
   /** The nodes answer and the client asks; nobody has the address yet. */
   async open(): Promise<void> {
     const { ipv4, ipv6 } = this.floating
-    for (const node of this.nodes)
-      this.#responders.push(
-        this.spawn(node, "responder", [...this.#before, ...script("responder.ts", node, ipv4, ipv6)]).pid,
-      )
+    for (const node of this.nodes) {
+      const program = [...this.#before, ...script("responder.ts", node, ipv4, ipv6)]
+      this.#responders.set(node, this.spawn(node, "responder", program))
+    }
     const nodes = this.nodes.map((node) => {
       const [entry] = JSON.parse(this.network.run(node, "ip", ["-json", "link", "show", "eth0"]))
       return `${node}=${entry.address}`
@@ -123,12 +123,18 @@ export class Stage {
 
   /** Of whatever moves the address, in the namespace of `node`: all but what answers at it. */
   processesOf(node: string): readonly number[] {
+    const responders = [...this.#responders.values()].map(({ pid }) => pid)
     const pids = execFileSync("ip", ["netns", "pids", this.network.name(node)], { encoding: "utf8" })
     return pids
       .split("\n")
       .filter((text) => text !== "")
       .map(Number)
-      .filter((pid) => !this.#responders.includes(pid))
+      .filter((pid) => !responders.includes(pid))
+  }
+
+  /** To what answers at the address on `node`. */
+  signalAnswering(node: string, signal: NodeJS.Signals): void {
+    this.#responders.get(node)?.signal(signal)
   }
 
   atClose(work: () => void): void {
