@@ -33,7 +33,10 @@ function configurationLines({ status, host, age_ms }: StatusAnswer): readonly st
   const { version, checksum, profile, agreed } = status.configuration
   const { ring } = status
   const members = ring === undefined ? "" : `  ring ${ring.id}: ${ring.members.join(" ")}`
-  const drops = Object.entries(status.dropped_datagrams).map(([reason, count]) => `${reason} ${count}`)
+  const { foreign_datagrams: foreign, oversized_datagrams: oversized, shed_datagrams: shed } = host
+  const drops = Object.entries({ ...status.dropped_datagrams, foreign, oversized, shed }).flatMap(
+    ([reason, count]) => (count > 0 ? [`${reason} ${count}`] : []),
+  )
   return [
     `configuration  version ${version}, ${checksum.slice(0, 8)}, ${profile}, ${agreed ? "agreed" : "NOT AGREED"}`,
     `membership     ${status.membership}${members}`,
@@ -53,10 +56,17 @@ function realtimeLine({ item, asked, got, reason }: StatusAnswer["host"]["realti
   return reason === "" ? `${lead}${item}: ${got}` : `${lead}${item}: ${got}, asked ${asked} (${reason})`
 }
 
-function socketLine({ link, address, open, options }: StatusAnswer["host"]["sockets"][number]): string {
+function socketLine({
+  link,
+  address,
+  open,
+  missing,
+  options,
+}: StatusAnswer["host"]["sockets"][number]): string {
   const words = options.map(({ option, asked, got, reason }) =>
     reason === "" ? `${option} ${got}` : `${option} ${got}, asked ${asked} (${reason})`,
   )
+  if (open && missing > 0) words.push(`none of its own for ${missing} peers`)
   return `${`socket ${link}`.padEnd(15)}${[open ? address : `${address} NOT OPEN`, ...words].join("; ")}`
 }
 

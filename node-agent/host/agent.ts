@@ -9,7 +9,7 @@ import { never } from "../../protocol/assert.ts"
 import type { ClusterConfig, ServiceConfig } from "../../protocol/cluster.ts"
 import { after, earliest, type Instant, millis, type NodeId } from "../../protocol/units.ts"
 import type { LogLevel, NodeEffect } from "../core/effects.ts"
-import type { NodeEvent } from "../core/events.ts"
+import type { LinkId, NodeEvent } from "../core/events.ts"
 import { nextDeadline, step } from "../core/node.ts"
 import { createNode } from "../core/start.ts"
 import type { NodeState } from "../core/state.ts"
@@ -146,7 +146,7 @@ class Agent {
       self: options.self,
       native: options.native,
       bindToDevice: options.bindToDevice,
-      received: (link, bytes) => this.#deliver({ kind: "datagram-received", link, bytes }),
+      received: (link, bytes) => this.#received(link, bytes),
       log: (level, event, fields) => this.#log(level, event, fields),
     })
     const { node, effects } = createNode(
@@ -261,6 +261,12 @@ class Agent {
 
   #deliver(event: NodeEvent): void {
     this.#loop.deliver(event)
+  }
+
+  #received(link: LinkId, bytes: Uint8Array): boolean {
+    const { dropped } = this.#node
+    this.#deliver({ kind: "datagram-received", link, bytes })
+    return this.#node.dropped === dropped
   }
 
   #perform(effect: NodeEffect): void {
@@ -395,7 +401,7 @@ class Agent {
   }
 
   #hostStatus(): HostStatus {
-    const { sendErrors, oversized, foreign, reopened } = this.#udp.counters
+    const { sendErrors, oversized, foreign, shed, reopened } = this.#udp.counters
     return {
       pid: process.pid,
       scheduling: this.#options.realtime.got,
@@ -406,6 +412,7 @@ class Agent {
       send_errors: sendErrors,
       oversized_datagrams: oversized,
       foreign_datagrams: foreign,
+      shed_datagrams: shed,
       links_reopened: reopened,
       sockets: this.#udp.sockets,
       watchdog: this.#watchdog?.report,

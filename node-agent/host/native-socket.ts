@@ -9,6 +9,7 @@ import { networkInterfaces } from "node:os"
 import { ipv6Groups } from "../../protocol/address.ts"
 import type { UdpAddress } from "../../protocol/cluster.ts"
 import { type Native, NativeFailure } from "./native.ts"
+import { type FilterProgram, instructionBytes } from "./socket-filter.ts"
 
 /** How routers are asked to treat a socket's datagrams: the class of the token and of what stands between sites. */
 export type TrafficClass = "EF" | "CS6"
@@ -17,6 +18,8 @@ export interface SocketWish {
   readonly trafficClass: TrafficClass
   /** Take and send datagrams through the interface that has the address, and no other. */
   readonly bindToDevice: boolean
+  /** Take what comes from there alone, beside a socket that has the same address and takes what is left. */
+  readonly peer?: UdpAddress
 }
 
 export interface SocketOption {
@@ -42,6 +45,9 @@ const datagram = 2
 const nonBlocking = 0x800
 const closeOnExec = 0x8_0000
 const levelSocket = 1
+const reusePort = 15
+const attachFilter = 26
+const detachFilter = 27
 const levelIp = 0
 const levelIpv6 = 41
 const ipTos = 1
@@ -83,13 +89,51 @@ export function openNativeSocket(native: Native, own: UdpAddress, wish: SocketWi
       }),
       ...(wish.bindToDevice ? device(calls, descriptor, own) : []),
     ]
-    const address = socketAddress(own)
-    calls.bind(descriptor, address, address.length)
+    bind(native, calls, descriptor, own, wish.peer)
     return { descriptor, options }
   } catch (cause) {
     closeSync(descriptor)
     throw cause
   }
+}
+
+/**
+ * Only sockets that all allow it, of one user, share an address. The first one allows it when it has the address: another
+ * agent that is told to use the same finds it taken. The kernel gives a datagram to the socket that is connected to its
+ * source, if there is one.
+ */
+function bind(
+  native: Native,
+  calls: Calls,
+  descriptor: number,
+  own: UdpAddress,
+  peer: UdpAddress | undefined,
+): void {
+  const address = socketAddress(own)
+  const share = (): number => calls.set(descriptor, levelSocket, reusePort, int32(1), 4)
+  if (peer !== undefined) share()
+  calls.bind(descriptor, address, address.length)
+  if (peer === undefined) {
+    share()
+    return
+  }
+  const source = socketAddress(peer)
+  native.declare("connect", "int", ["int", "bytes", "unsigned"])(descriptor, source, source.length)
+}
+
+/**
+ * Has the kernel drop what arrives and the program does not pass; `undefined`: it passes everything. What has arrived can
+ * still be read. A kernel that refuses leaves it as it is: open, and what arrives is read for nothing.
+ */
+export function filterSocket(native: Native, descriptor: number, program: FilterProgram | undefined): void {
+  const { set } = callsOf(native)
+  attempt(() => {
+    if (program === undefined) return set(descriptor, levelSocket, detachFilter, int32(0), 4)
+    const filter = Buffer.alloc(16)
+    filter.writeUInt16LE(program.length / instructionBytes, 0)
+    filter.writeBigUInt64LE(native.addressOf(program), 8)
+    return set(descriptor, levelSocket, attachFilter, filter, filter.length)
+  })
 }
 
 /** `false`: it is left to Node, which can wait for room and looks interfaces up anew. Throws what else the kernel says. */

@@ -21,6 +21,8 @@ export type NativeFunction = (...values: readonly NativeValue[]) => number
 export interface Native {
   /** `result` -1 means failure, told by errno: all functions of the C library used here hold to that. */
   declare(name: string, result: "int" | "long", parameters: readonly NativeType[]): NativeFunction
+  /** Where the bytes are, for structures that point to others; good for as long as somebody holds them. */
+  addressOf(bytes: Uint8Array): bigint
 }
 
 /** The kernel said no. Nothing was changed. */
@@ -73,6 +75,7 @@ async function load(): Promise<Result<Native, string>> {
         declared.set(key, declaration)
         return declaration
       },
+      addressOf: (bytes) => koffi.address(bytes),
     })
   } catch (cause) {
     return err(cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause))

@@ -1,9 +1,12 @@
 // Datagrams from a stranger on the network, thousands of them: dropped, counted by reason, and the ring does not notice.
 
+import { execFile } from "node:child_process"
 import { randomBytes, randomInt } from "node:crypto"
 import { createSocket, type Socket } from "node:dgram"
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { promisify } from "node:util"
 import { afterAll, describe, expect, it } from "vitest"
 import type { Agent } from "../support/cluster/agent.ts"
 import { waitFor } from "../support/cluster/waiting.ts"
@@ -46,6 +49,9 @@ function altered(frame: Buffer, change: (copy: Buffer) => void): Buffer {
 /** A counter that no session has reached: only opening the seal shows that it is wrong. */
 const withFreshCounter = (frame: Buffer): Buffer =>
   altered(frame, (copy) => copy.writeUInt32BE(randomInt(1_000_000, 2_000_000_000), header.counter + 4))
+
+/** Sends many at once. */
+const sender = join(import.meta.dirname, "../bench/ring/hostile-sender.ts")
 
 interface Attack {
   /** Under which its datagrams are counted. */
@@ -95,9 +101,9 @@ async function dropsOf(agent: Agent): Promise<Readonly<Record<string, number>>> 
 }
 
 /** Ring ids and how often each node's log speaks of a membership change. */
-async function memberships(): Promise<readonly unknown[]> {
+async function memberships(agents = lab.cluster.agents): Promise<readonly unknown[]> {
   return Promise.all(
-    lab.cluster.agents.map(async (agent) => {
+    agents.map(async (agent) => {
       const changes = readFileSync(agent.node.logFile, "utf8").match(/"event":"(gather|view-installed)"/g)
       return [agent.name, (await lab.statusOf(agent)).ring?.id, changes?.length]
     }),
@@ -159,6 +165,36 @@ describe("hostile datagrams", () => {
         expect(counted, reason).toBeGreaterThan(0.9 * count)
         expect(counted, reason).toBeLessThanOrEqual(count)
       }
+    },
+  )
+
+  it.each(["the other site", "a dead neighbour"])(
+    "[LN11] 100,000 a second that have to be opened, from the address of %s: no view changes",
+    async (whose) => {
+      const dead = lab.neighbour(lab.ownerAgent())
+      if (whose === "a dead neighbour") await dead.kill()
+      const running = lab.cluster.agents.filter(({ isRunning }) => isRunning)
+      const north = running.filter(({ node }) => node.site === dead.node.site)
+      await waitFor({ what: "the ring of those who live", limit: patience }, async () => {
+        const rings = await Promise.all(north.map((agent) => lab.statusOf(agent)))
+        return rings.every(({ ring }) => ring?.members.length === north.length) || undefined
+      })
+      const before = lab.owner()
+      const victim = lab.ownerAgent()
+      const ringBefore = await memberships(running)
+      const forged = (await sealedFrames(victim)).map((frame) => withFreshCounter(frame).toString("hex"))
+      const file = join(lab.cluster.layout.directory, "forged")
+      writeFileSync(file, forged.join("\n"))
+      const away = lab.cluster.layout.nodes.find(({ site }) => site !== victim.node.site)
+      const ways =
+        whose === "a dead neighbour"
+          ? [dead.node.link, victim.node.link]
+          : [`${addressOf(away === undefined ? "" : sniffed(away)).host}:0`, victim.node.wanBind]
+      await promisify(execFile)(process.execPath, [sender, "send", ...ways, "100000", "3", file])
+      expect(victim.isRunning).toBe(true)
+      await lab.undisturbed(before, 1_000)
+      expect(await memberships(running)).toEqual(ringBefore)
+      expect((await victim.status())?.host.shed_datagrams).toBeGreaterThan(0)
     },
   )
 

@@ -75,6 +75,8 @@ export interface HostStatus {
   readonly oversized_datagrams: number
   /** From addresses that the configuration does not have. */
   readonly foreign_datagrams: number
+  /** From sources that had sent too much to refuse; what the kernel dropped meanwhile is not counted. */
+  readonly shed_datagrams: number
   readonly links_reopened: number
   readonly sockets: readonly SocketReport[]
   /** `undefined`: this node declares none. */

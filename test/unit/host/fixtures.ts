@@ -11,6 +11,7 @@ import type { ControlEvent } from "../../../node-agent/host/control/messages.ts"
 import { ServiceRunner } from "../../../node-agent/host/control/service.ts"
 import type { ClusterConfig, CommandResource, ResourceConfig } from "../../../protocol/cluster.ts"
 import { parseConfig } from "../../../protocol/config.ts"
+import { clusterTagOf, encodeHeader } from "../../../protocol/datagram.ts"
 import type { Summary } from "../../../protocol/summaries.ts"
 import {
   after,
@@ -147,4 +148,21 @@ export function serviceOf(resources: (directory: string) => readonly ResourceCon
     notes,
     note: () => readActivation(directory, ledger),
   }
+}
+
+/** From node 2 to node 1, with a body that no key opens. */
+export function sealedDatagram({ counter }: { readonly counter: number }): Buffer {
+  const header = encodeHeader(
+    {
+      kind: "sealed",
+      keyId: 1,
+      sender: nodeId(2),
+      receiver: nodeId(1),
+      senderIncarnation: incarnation(3),
+      receiverIncarnation: incarnation(4),
+      counter,
+    },
+    clusterTagOf("lab"),
+  )
+  return Buffer.concat([header, Buffer.alloc(60, "sealed")])
 }

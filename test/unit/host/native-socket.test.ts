@@ -17,6 +17,7 @@ function sending(answer: () => number) {
         calls.push([...values])
         return answer()
       },
+    addressOf: () => 0n,
   }
   return { send: nativeSend(native, 7), calls }
 }

@@ -1,11 +1,13 @@
 import { createSocket, type Socket } from "node:dgram"
+import { closeSync } from "node:fs"
 import { describe, expect, it, onTestFinished } from "vitest"
 import type { LinkId } from "../../../node-agent/core/events.ts"
 import { loadNative, type Native } from "../../../node-agent/host/native.ts"
+import { nativeSend, openNativeSocket } from "../../../node-agent/host/native-socket.ts"
 import { Udp } from "../../../node-agent/host/udp.ts"
 import type { ClusterConfig, UdpAddress } from "../../../protocol/cluster.ts"
 import { nodeId, siteId } from "../../../protocol/units.ts"
-import { clusterConfig, eventually } from "./fixtures.ts"
+import { clusterConfig, eventually, sealedDatagram } from "./fixtures.ts"
 
 const loaded = await loadNative()
 if (loaded.kind === "error") throw new Error(loaded.error)
@@ -29,7 +31,7 @@ describe.each([
     one.udp.send(nodeId(2), 1, Buffer.from("over six"))
     await eventually(() => two.received.length === 2)
     expect(two.received.toSorted()).toEqual(["0 over four", "1 over six"])
-    expect(one.udp.counters).toEqual({ sendErrors: 0, oversized: 0, foreign: 0, reopened: 0 })
+    expect(one.udp.counters).toEqual({ sendErrors: 0, oversized: 0, foreign: 0, shed: 0, reopened: 0 })
   })
 
   it("longer than 1200 bytes are dropped and counted", async () => {
@@ -116,7 +118,177 @@ describe.each([
   })
 })
 
-function endpointOf(native: Native | undefined, id: number, config: ClusterConfig) {
+describe("[LN11] datagrams of sockets made natively", () => {
+  const native = loaded.value
+
+  it("from a peer do not wait behind those of strangers, nor behind another peer's, however many", async () => {
+    const config = await threeNodes()
+    const { udp, received, opened } = endpointOf(native, 1, config)
+    await eventually(() => opened.length === 1)
+    expect(udp.sockets[0]?.peers).toBe(2)
+    const [target, , second] = config.nodes.map(({ links }) => links[0] ?? nowhere)
+    const stranger = nativeSocketAt(native, { host: "127.0.0.1", port: 0 })
+    const [noisy, quiet] = [config.nodes[1], config.nodes[2]].map((node) =>
+      nativeSocketAt(native, node?.links[0] ?? nowhere),
+    )
+    // All of it before the loop turns: more than any socket's buffer holds.
+    for (let n = 0; n < 5_000; n++) {
+      stranger?.(target ?? nowhere, Buffer.from("noise"))
+      noisy?.(target ?? nowhere, Buffer.from("noise"))
+    }
+    quiet?.(target ?? nowhere, Buffer.from(`from ${second?.port}`))
+    await eventually(() => received.includes(`0 from ${second?.port}`))
+  })
+
+  it("that are refused, from a peer: its socket is shut for a moment, but to what continues its session", async () => {
+    const config = await threeNodes()
+    const { udp, received, opened, logged } = endpointOf(native, 1, config, refusing)
+    await eventually(() => opened.length === 1)
+    const target = config.nodes[0]?.links[0] ?? nowhere
+    const peer = nativeSocketAt(native, config.nodes[1]?.links[0] ?? nowhere)
+    peer(target, sealedDatagram({ counter: 1 }))
+    await eventually(() => received.length === 1)
+    for (let counter = 2; counter <= 50; counter++) {
+      for (let n = 0; n < 200; n++) peer(target, Buffer.from("noise"))
+      peer(target, sealedDatagram({ counter }))
+      await eventually(() => received.filter((each) => each.length > 50).length === counter)
+    }
+    expect(udp.counters.shed).toBeGreaterThan(0)
+    expect(logged).toContain("flood undefined")
+    const seen = received.length + udp.counters.shed
+    expect(seen).toBeLessThan(49 * 200)
+    peer(target, Buffer.from("looked at again"))
+    await eventually(() => {
+      peer(target, Buffer.from("looked at again"))
+      return received.includes("0 looked at again")
+    })
+  })
+
+  it("that are refused, from another site: the socket is shut to it for a moment, to others it is not", async () => {
+    const config = await threeSites()
+    const { udp, received, opened, logged } = endpointOf(native, 1, config, refusing)
+    await eventually(() => opened.length === 2)
+    const target = config.nodes[0]?.wan ?? nowhere
+    const [noisy, quiet, stranger] = ["127.0.0.2", "127.0.0.3", "127.0.0.9"].map((host) =>
+      nativeSocketAt(native, { host, port: 0 }),
+    )
+    let sent = 0
+    await eventually(() => {
+      for (let n = 0; n < 100; n++) noisy?.(target, Buffer.from("noise"))
+      sent += 100
+      return logged.includes("flood undefined")
+    })
+    for (let n = 0; n < 500; n++) noisy?.(target, Buffer.from("dropped by the kernel"))
+    quiet?.(target, Buffer.from("from the third site"))
+    stranger?.(target, Buffer.from("from nobody"))
+    await eventually(() => received.includes("wan from the third site") && udp.counters.foreign === 1)
+    expect(received).not.toContain("wan dropped by the kernel")
+    expect(received.length + udp.counters.shed).toBeLessThanOrEqual(sent + 1)
+    await eventually(() => {
+      noisy?.(target, Buffer.from("looked at again"))
+      return received.includes("wan looked at again")
+    })
+  })
+
+  it("come to the sockets of the peers that a live change leaves", async () => {
+    const config = await threeNodes()
+    const { udp, received, opened } = endpointOf(native, 1, config)
+    await eventually(() => opened.length === 1)
+    const target = config.nodes[0]?.links[0] ?? nowhere
+    const peer = nativeSocketAt(native, config.nodes[2]?.links[0] ?? nowhere)
+    udp.configure({ ...config, nodes: config.nodes.slice(0, 2) })
+    expect(udp.sockets[0]?.peers).toBe(1)
+    peer(target, Buffer.from("removed"))
+    await eventually(() => udp.counters.foreign === 1)
+    udp.configure(config)
+    expect(udp.sockets[0]?.peers).toBe(2)
+    peer(target, Buffer.from("added"))
+    await eventually(() => received.length === 1)
+    expect(received).toEqual(["0 added"])
+  })
+
+  it("of two agents that are told to use one address: the second finds it taken", async () => {
+    const config = await threeNodes()
+    const first = endpointOf(native, 1, config)
+    await eventually(() => first.opened.length === 1)
+    const second = endpointOf(native, 1, config)
+    await eventually(() => second.logged.some((line) => line.includes("EADDRINUSE")))
+    expect(second.opened).toEqual([])
+  })
+
+  it("that nobody takes bring errors that mean nothing: the peer is heard when it is there", async () => {
+    const config = await threeNodes()
+    const { udp, received, opened } = endpointOf(native, 1, config)
+    await eventually(() => opened.length === 1)
+    for (let n = 0; n < 10; n++) {
+      udp.send(nodeId(2), 0, Buffer.from("nobody is there"))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(udp.sockets[0]).toMatchObject({ open: true, peers: 2 })
+    const peer = nativeSocketAt(native, config.nodes[1]?.links[0] ?? nowhere)
+    peer(config.nodes[0]?.links[0] ?? nowhere, Buffer.from("now I am"))
+    await eventually(() => received.length === 1)
+    expect(udp.counters).toMatchObject({ sendErrors: 0, reopened: 0 })
+  })
+
+  it("are taken by the common socket while too many errors keep the peer's closed", async () => {
+    const config = await threeNodes()
+    const { udp, received, opened } = endpointOf(native, 1, config)
+    await eventually(() => opened.length === 1)
+    while (udp.sockets[0]?.peers === 2) {
+      udp.send(nodeId(2), 0, Buffer.from("nobody is there"))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const peer = nativeSocketAt(native, config.nodes[1]?.links[0] ?? nowhere)
+    peer(config.nodes[0]?.links[0] ?? nowhere, Buffer.from("now I am"))
+    await eventually(() => received.length === 1)
+  })
+})
+
+/** Takes what is long enough; the rest takes as long as a seal does. */
+function refusing(bytes: Uint8Array): boolean {
+  const isGenuine = bytes.length > 50
+  for (const from = performance.now(); !isGenuine && performance.now() < from + 0.05; );
+  return isGenuine
+}
+
+const nowhere = { host: "127.0.0.1", port: 9 }
+
+/** Sends at once, and what it sends has arrived when the call returns. */
+function nativeSocketAt(native: Native, own: UdpAddress) {
+  const { descriptor } = openNativeSocket(native, own, { trafficClass: "EF", bindToDevice: false })
+  onTestFinished(() => closeSync(descriptor))
+  return nativeSend(native, descriptor)
+}
+
+/** Of one node each; ports are translated between them. */
+async function threeSites(): Promise<ClusterConfig> {
+  const config = await threeNodes()
+  const port = await freePort("127.0.0.1")
+  const nodes = config.nodes.map((node) => ({
+    ...node,
+    site: siteId(`site-${node.id}`),
+    wan: { host: `127.0.0.${node.id}`, port },
+  }))
+  return { ...config, nodes }
+}
+
+async function threeNodes(): Promise<ClusterConfig> {
+  const config = clusterConfig()
+  const ports = await Promise.all(config.nodes.map(() => freePort("127.0.0.1")))
+  const nodes = config.nodes.map((node, index) => ({
+    ...node,
+    links: [{ host: "127.0.0.1", port: ports[index] ?? 1 }],
+  }))
+  return { ...config, nodes }
+}
+
+function endpointOf(
+  native: Native | undefined,
+  id: number,
+  config: ClusterConfig,
+  isTaken: (bytes: Uint8Array) => boolean = () => true,
+) {
   const received: string[] = []
   const opened: LinkId[] = []
   const logged: string[] = []
@@ -125,7 +297,10 @@ function endpointOf(native: Native | undefined, id: number, config: ClusterConfi
     self: nodeId(id),
     native,
     bindToDevice: true,
-    received: (link, bytes) => received.push(`${link} ${Buffer.from(bytes).toString()}`),
+    received: (link, bytes) => {
+      received.push(`${link} ${Buffer.from(bytes).toString()}`)
+      return isTaken(bytes)
+    },
     log: (_level, event, fields) => {
       logged.push(`${event} ${fields.reason}`)
       if (event === "link-opened") opened.push(fields.link === "wan" ? "wan" : Number(fields.link))

@@ -37,6 +37,7 @@ function nativeOf({ options = 0x8180, identity = "i6300ESB timer", ...driver }: 
         return 0
       }
     },
+    addressOf: () => 0n,
   }
 }
 
