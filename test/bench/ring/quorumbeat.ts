@@ -66,8 +66,11 @@ export class QuorumbeatRing implements RingSystem {
     const moved = laidOut.reduce(
       (toml, { link, wan, wanBind }, index) => {
         const address = network.addressOf(index)
+        const links = Array.from({ length: network.networks }, (_, at) => {
+          return `"${network.addressOf(index, at)}:${port}"`
+        })
         return toml
-          .replace(`"${link}"`, `"${address}:${port}"`)
+          .replace(`"${link}"`, links.join(", "))
           .replace(`"${wan}"`, `"${address}:${wanPort}"`)
           .replace(`"${wanBind}"`, `"${address}:${wanPort}"`)
       },

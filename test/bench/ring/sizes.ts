@@ -1,5 +1,4 @@
 /** `detection`, `corosync` and `virtual`: how a ring fares as it grows. One line a size. */
-import { setTimeout as sleep } from "node:timers/promises"
 import { World } from "../../../node-agent/simulation/world.ts"
 import type { ProfileName } from "../../../protocol/cluster.ts"
 import { profiles } from "../../../protocol/profiles.ts"
@@ -9,6 +8,7 @@ import { selfLease } from "../../support/layouts.ts"
 import { type Statistics, statisticsOf } from "../statistics.ts"
 import { CorosyncRing, defaults, oneSecond, tuned } from "./corosync.ts"
 import { type Measured, measureRing, type Pace } from "./measure.ts"
+import { onNetwork } from "./on-network.ts"
 import { QuorumbeatRing } from "./quorumbeat.ts"
 import { RingNetwork } from "./ring-network.ts"
 import type { RingSystem } from "./ring-system.ts"
@@ -20,14 +20,18 @@ export interface Bench {
   readonly repeats: number
   readonly minutes: number
   readonly seconds: number
+  /** Hostile datagrams a second. */
+  readonly rate: number
   readonly say: (line: string) => void
+  /** Says so, and what fails makes the run fail in the end. */
+  readonly fail: (what: string, cause: unknown) => void
 }
 
 let networks = 0
 
-/** Measures one system at one size; what fails is said, and the next one goes on. */
-async function measured(
-  { say }: Bench,
+/** Measures one system at one size. */
+function measured(
+  bench: Bench,
   what: string,
   count: number,
   pace: Pace,
@@ -35,19 +39,9 @@ async function measured(
 ): Promise<Measured | undefined> {
   networks += 1
   const network = new RingNetwork(`br${networks}`, 10 + networks, count)
-  let system: RingSystem | undefined
-  try {
-    system = await prepare(network)
-    return await measureRing(system, network, pace)
-  } catch (cause) {
-    say(`  ${what}, ${count} nodes: FAILED: ${cause instanceof Error ? cause.message : String(cause)}`)
-    return undefined
-  } finally {
-    await system?.close()
-    // What a process of another namespace leaves behind ends with it, a moment later.
-    await sleep(500)
-    network.remove()
-  }
+  return onNetwork(bench, `${what}, ${count} nodes`, network, prepare, (system) =>
+    measureRing(system, network, pace),
+  )
 }
 
 /** What a configuration of so many nodes at a site must say besides its profile (SPEC T17). */

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Child } from "../../support/cluster/child.ts"
 import { whole } from "./measure.ts"
+import { onNetwork } from "./on-network.ts"
 import { QuorumbeatRing } from "./quorumbeat.ts"
 import { RingNetwork } from "./ring-network.ts"
 import { type Bench, timingsFor } from "./sizes.ts"
@@ -21,16 +22,11 @@ export async function stress(bench: Bench): Promise<void> {
     for (const [index, count] of sizes.entries()) {
       const network = new RingNetwork(`bs${index}`, 60 + index, count)
       const plan = { profile, timings: timingsFor(profile, count) }
-      const ring = await QuorumbeatRing.prepare(bench.workplace, network, plan)
-      try {
-        say(`  ${profile.padEnd(10)} ${String(count).padStart(2)} nodes: ${await underLoad(bench, ring)}`)
-      } catch (cause) {
-        say(`  ${profile} ${count} nodes: FAILED: ${cause instanceof Error ? cause.message : String(cause)}`)
-      } finally {
-        await ring.close()
-        await sleep(500)
-        network.remove()
-      }
+      const what = `${profile.padEnd(10)} ${String(count).padStart(2)} nodes`
+      const prepare = (): Promise<QuorumbeatRing> => QuorumbeatRing.prepare(bench.workplace, network, plan)
+      await onNetwork(bench, what, network, prepare, async (ring) => {
+        say(`  ${what}: ${await underLoad(bench, ring)}`)
+      })
     }
 }
 

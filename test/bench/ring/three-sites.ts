@@ -1,7 +1,7 @@
 /** `sites`: thirty nodes as three sites of ten. They form, an owner dies now and then, and in the end a whole site is lost. */
-import { setTimeout as sleep } from "node:timers/promises"
 import { waitFor } from "../../support/cluster/waiting.ts"
 import { measureRing } from "./measure.ts"
+import { onNetwork } from "./on-network.ts"
 import { QuorumbeatRing } from "./quorumbeat.ts"
 import { RingNetwork } from "./ring-network.ts"
 import type { Succession } from "./ring-system.ts"
@@ -15,21 +15,16 @@ export async function threeSites(bench: Bench): Promise<void> {
   for (const [index, profile] of bench.profiles.entries()) {
     heading(bench, `Quorumbeat ${profile}, three sites of ten`)
     const network = new RingNetwork(`bt${index}`, 100 + index, nodeCount)
-    const ring = await QuorumbeatRing.prepare(workplace, network, { profile, timings: {}, sites: siteCount })
-    try {
+    const plan = { profile, timings: {}, sites: siteCount }
+    const prepare = (): Promise<QuorumbeatRing> => QuorumbeatRing.prepare(workplace, network, plan)
+    await onNetwork(bench, `three sites, ${profile}`, network, prepare, async (ring) => {
       const pace = { repeats, settle: 20_000, steady: 8_000, rest: 1_200, cycle: 200 }
       const found = await measureRing(ring, network, pace)
       line(bench, nodeCount, found, found)
       const { ordered, running } = await loseOwnersSite(ring)
       say(`  the owner's site lost: started at another after ${ordered} ms, running after ${running} ms`)
       say(`  ${await beyondBounds(ring)}`)
-    } catch (cause) {
-      say(`  FAILED: ${cause instanceof Error ? cause.message : String(cause)}`)
-    } finally {
-      await ring.close()
-      await sleep(500)
-      network.remove()
-    }
+    })
   }
 }
 
