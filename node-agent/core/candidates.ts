@@ -46,6 +46,7 @@ function obstacleOf(node: NodeState, candidacy: Candidacy, member: NodeId): stri
   if (!service.nodes.includes(member)) return "is not to run it"
   if (!view.members.includes(member)) return "is away"
   if (view.departing.includes(member)) return "leaves"
+  if (isBeingRemoved(view, member)) return "is being removed"
   if (node.ordered.standby?.includes(member)) return "is in standby"
   const failures = failuresOf(record, member)
   if (failures >= thresholdOf(service)) return `failed ${failures} times`
@@ -56,6 +57,11 @@ function obstacleOf(node: NodeState, candidacy: Candidacy, member: NodeId): stri
   )
   if (rival !== undefined) return `has ${rival.name} (anti-affinity)`
   return isUnable(told.reason) ? told.reason : undefined
+}
+
+/** By a proposal that a member brought: once that is a fact nobody asks what became of a service there (SPEC LC2). */
+function isBeingRemoved({ joint }: View, member: NodeId): boolean {
+  return joint?.layout.voters.every(({ node }) => node !== member) ?? false
 }
 
 /** Whichever of the two says so (SPEC S18). */

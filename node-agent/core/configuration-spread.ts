@@ -6,7 +6,7 @@
 import { canonicalJson } from "../../protocol/canonical.ts"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import type { ConfigurationMark } from "../../protocol/frame.ts"
-import { after, type Instant, millis, type NodeId, stretched } from "../../protocol/units.ts"
+import { after, type Instant, instant, millis, type NodeId, stretched } from "../../protocol/units.ts"
 import { siteLayout } from "../../protocol/votes.ts"
 import { giveUp } from "./activations.ts"
 import type { Prepared } from "./configuration-state.ts"
@@ -17,7 +17,7 @@ import { newPeer, setPeer } from "./peers.ts"
 import { updateTicket } from "./pledges.ts"
 import { configurePeers } from "./session.ts"
 import { type SiteMessage, sendSiteMessage } from "./site-messages.ts"
-import type { NodeState } from "./state.ts"
+import type { NodeState, TicketState } from "./state.ts"
 import { log, persist, report, type Turn, withEntry, withoutEntry } from "./turn.ts"
 
 /** A peer that is behind is told again after this long: the pieces may have been lost. */
@@ -91,7 +91,7 @@ export function adoptStored(turn: Turn): void {
   if (self === undefined) return leaveForGood(turn)
   node.config = config
   node.self = self
-  followConfiguration(turn)
+  followConfiguration(turn, before)
   enterGather(turn, "configuration-changed", undefined)
 }
 
@@ -122,7 +122,7 @@ function leaveForGood(turn: Turn): void {
 }
 
 /** All that was made of the old configuration and is not a right. */
-function followConfiguration(turn: Turn): void {
+function followConfiguration(turn: Turn, before: ClusterConfig): void {
   const { node, now } = turn
   const { config, self } = node
   const { longest } = node.configuration
@@ -140,9 +140,17 @@ function followConfiguration(turn: Turn): void {
     }),
   )
   node.health = { ...node.health, configChecksum: config.checksum.slice(0, 8) }
-  // A vote that is asked for under one TTL is not counted under another.
-  for (const ticket of node.tickets.keys()) updateTicket(node, ticket, () => ({ requests: new Map() }))
+  // A vote that is asked for under one TTL is not counted under another, and the rest of a longer one is given up (SPEC W9).
+  const less = before.timings.mandateTtl - config.timings.mandateTtl
+  for (const ticket of node.tickets.keys())
+    updateTicket(node, ticket, ({ votes }) => ({ requests: new Map(), votes: shortened(votes, less) }))
   node.witness = { ...node.witness, interval: config.timings.summaryInterval, nextPost: now }
+}
+
+/** As if they had been asked for under a TTL that is by so much shorter. */
+function shortened(votes: TicketState["votes"], less: number): TicketState["votes"] {
+  if (less <= 0) return votes
+  return new Map([...votes].map(([voter, vote]) => [voter, { ...vote, until: instant(vote.until - less) }]))
 }
 
 export function markOf(node: NodeState): ConfigurationMark {

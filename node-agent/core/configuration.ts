@@ -25,7 +25,7 @@ import { type Report, ringVersion } from "./report.ts"
 import { hasVoice } from "./rights.ts"
 import { order } from "./ring.ts"
 import { stricter } from "./standing.ts"
-import type { NodeState, View } from "./state.ts"
+import type { NodeState, ServiceRecord, View } from "./state.ts"
 import { log, report, type Turn } from "./turn.ts"
 import { beginAct, updateView } from "./view.ts"
 
@@ -113,14 +113,29 @@ function refusalOfRemoval(node: NodeState, { removed }: ConfigChange, view: View
   if (removed === undefined) return undefined
   if (view.members.includes(removed.id))
     return refused("still-here", `${removed.name} is a member of this view: stop its agent first`)
-  const able = node.config.services.filter(({ nodes }) => nodes.includes(removed.id))
-  const open = node.ordered.services.find(
-    ({ service, assignment, unstopped, doubt }) =>
-      able.some(({ name }) => name === service) &&
-      (assignment?.owner === removed.id || unstopped.includes(removed.id) || doubt),
-  )
+  const open = notProved(node, removed.id, view)
   if (open === undefined) return undefined
   return refused("not-proved", `service ${open.service} is not proved to have stopped on ${removed.name}`)
+}
+
+/** A service that it may run, as far as this view knows. A member's own word counts, whatever others may have done. */
+function notProved(node: NodeState, id: NodeId, view: View): ServiceRecord | undefined {
+  const able = node.config.services.filter(({ nodes }) => nodes.includes(id))
+  const isHere = view.members.includes(id)
+  return node.ordered.services.find(
+    ({ service, assignment, unstopped, doubt }) =>
+      able.some(({ name }) => name === service) &&
+      (assignment?.owner === id || unstopped.includes(id) || (doubt && !isHere)),
+  )
+}
+
+/**
+ * What is removed may have come back since it was proposed, and a view that did not know of the proposal may have let it run
+ * something. From the registration on, without a witness from the activation on, nobody asks for its proof (SPEC LC2).
+ */
+export function isRemovalProved(node: NodeState, view: View, { config }: Prepared): boolean {
+  const { removed } = configChange(node.config, config)
+  return removed === undefined || notProved(node, removed.id, view) === undefined
 }
 
 function refused(reason: string, message: string): CommandResult {
@@ -249,6 +264,7 @@ function activate(turn: Turn, view: View): void {
     if (beginAct(node, "register")) node.witness = { ...node.witness, urgent: true }
     return
   }
+  if (node.config.witness === undefined && !isRemovalProved(node, view, prepared)) return
   const { version, checksum } = prepared.config
   if (beginAct(node, "activate")) order(turn, { kind: "activate", version, checksum })
 }

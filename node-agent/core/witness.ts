@@ -18,7 +18,7 @@ import {
   ticketName,
 } from "../../protocol/units.ts"
 import { mandateVoters } from "../../protocol/votes.ts"
-import { claimedConfiguration, isRegistered } from "./configuration.ts"
+import { claimedConfiguration, isRegistered, isRemovalProved } from "./configuration.ts"
 import { onRegistered } from "./configuration-spread.ts"
 import { nextMandateWork, wantsToClaim, witnessInReach } from "./mandate.ts"
 import { noteStoredMemo, type Plan } from "./memo.ts"
@@ -169,6 +169,7 @@ function summaryOf(
 function registrationDue(node: NodeState, view: View): Summary["registration"] {
   const { prepared } = node.configuration
   if (view.proposed === undefined || prepared === undefined || isRegistered(node, prepared)) return undefined
+  if (!isRemovalProved(node, view, prepared)) return undefined
   return {
     text: JSON.stringify(registrationOf(prepared.config)),
     document: prepared.document,
@@ -249,8 +250,11 @@ function onAnswer(turn: Turn, answer: LeaseAnswer): void {
       if (answer.claim.node !== node.self.id || answer.claim.incarnation !== node.incarnation) return
       const sent = node.witness.sent.get(answer.claim.counter)
       if (sent === undefined) return
-      const until = after(sent.at, answer.ttl)
-      if (answer.name === voiceLease(node.self.site)) onVoice(turn, answer, sent, until)
+      const isVoice = answer.name === voiceLease(node.self.site)
+      const { voiceTtl, mandateTtl } = node.config.timings
+      // It may have been sent under a longer TTL, the rest of which was given up (SPEC W9).
+      const until = after(sent.at, millis(Math.min(answer.ttl, isVoice ? voiceTtl : mandateTtl)))
+      if (isVoice) onVoice(turn, answer, sent, until)
       else onMandate(turn, answer.name, answer.epoch, until)
       return
     }

@@ -1,0 +1,89 @@
+/** What rights and proofs a live change must not outlast (SPEC LC2, LC5, W9). */
+import { describe, expect, test } from "vitest"
+import { documentOf, readDocument } from "../../node-agent/simulation/documents.ts"
+import { World } from "../../node-agent/simulation/world.ts"
+import { nodeId, serviceName } from "../../protocol/units.ts"
+import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
+import { apply, versions } from "../support/configurations.ts"
+import { selfLease } from "../support/layouts.ts"
+
+const worldOf = (plain: Plain): World =>
+  new World(accepted(parse(plain)), { seed: 1, readConfiguration: readDocument })
+
+test("[LC5] [W9] with a shorter TTL the rest of votes that were had under the longer one is given up", () => {
+  const plain = (version: number, ttl: number): Plain => ({
+    ...twoSites(),
+    node: [1, 2, 3, 4, 5, 6].map((id) => node(id, id < 4 ? "north" : "south", { wan: `198.51.100.${id}` })),
+    service: [service("ledger", selfLease)],
+    version,
+    timings: { mandate_ttl_ms: ttl },
+  })
+  const world = worldOf(plain(1, 60_000))
+  world.start()
+  world.run(20_000)
+  world.cut("north", "south")
+  world.run(90_000)
+  expect(apply(world, 1, plain(2, 10_000))).toContain("done")
+  world.run(6000)
+  expect(versions(world).every((each) => each.endsWith(":2"))).toBe(true)
+  expect(world.active("ledger")).toEqual([1])
+  world.cut("north", "@witness")
+  world.run(20_000)
+  expect(world.active("ledger")).toEqual([4])
+  expect(world.violations).toEqual([])
+})
+
+describe("[LC2] a node that is to be removed comes back before it is a fact", () => {
+  const slow = service("ledger", { proof: "self-lease", self_lease_margin_ms: 8000 })
+  const cluster = (count: number, version: number, more: Plain = {}): Plain => ({
+    ...oneSite(count),
+    version,
+    service: [slow],
+    ...more,
+  })
+
+  /** An operator wants the service on node 3, which is down. */
+  const without3 = (plain: Plain): World => {
+    const world = worldOf(plain)
+    world.start()
+    world.run(8000)
+    world.command(1, { kind: "service-move", service: serviceName("ledger"), to: nodeId(3) })
+    world.run(5000)
+    world.kill(3)
+    world.run(20_000)
+    expect(world.active("ledger")).toHaveLength(1)
+    return world
+  }
+
+  test.each([1.3, 2.5, 4.1])("one or two have stored it, and one is cut off after %d ms", (delay) => {
+    const world = without3(cluster(3, 1))
+    world.command(1, { kind: "configure", document: documentOf(cluster(2, 2)) })
+    world.run(delay)
+    world.cut(1, 2)
+    world.cut(1, 3)
+    world.run(2000)
+    world.start(3)
+    world.run(15_000)
+    world.services.stopHanging.add("3:ledger")
+    world.heal()
+    world.run(10_000)
+    expect(world.active("ledger")).toHaveLength(1)
+    expect(world.violations).toEqual([])
+  })
+
+  test("the witness is away, so it is not registered", () => {
+    const { witness } = twoSites()
+    const world = without3(cluster(3, 1, { witness }))
+    for (const id of [1, 2, 3]) world.cut(id, "@witness")
+    expect(apply(world, 1, cluster(2, 2, { witness }))).toContain("not active in time")
+    world.start(3)
+    world.run(20_000)
+    expect(world.core(3).view?.members).toEqual([1, 2, 3])
+    expect(world.active("ledger")).toEqual([1])
+    world.heal()
+    world.run(10_000)
+    expect(versions(world)).toEqual(["1:2", "2:2"])
+    expect(world.active("ledger")).toEqual([1])
+    expect(world.violations).toEqual([])
+  })
+})
