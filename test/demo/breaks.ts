@@ -31,8 +31,8 @@ export const breaks: readonly Break[] = [
     patches: [
       {
         file: "node-agent/core/witness.ts",
-        find: "const until = after(sent.at, answer.ttl)",
-        replace: "const until = after(turn.now, answer.ttl)",
+        find: "const until = after(sent.at, millis(",
+        replace: "const until = after(turn.now, millis(",
       },
     ],
   },

@@ -58,8 +58,8 @@ export const takenOut = {
   grantFromReceipt: [
     patch(
       "node-agent/core/witness.ts",
-      "const until = after(sent.at, answer.ttl)",
-      "const until = after(turn.now, answer.ttl)",
+      "const until = after(sent.at, millis(",
+      "const until = after(turn.now, millis(",
     ),
   ],
   notWaitedOut: [
