@@ -70,8 +70,11 @@ const beatPatience = millis(100)
 const statusSoon = millis(200)
 /** What the control process may take to stop services that the core left running, and to end. */
 const controlPatience = millis(10_000)
-/** After this long, or at the second signal, an orderly end has failed. */
-const stopPatience = 30_000
+/**
+ * After this long, or at the second signal, an orderly end has failed. Before the core's own 30 s are over: who ends like
+ * this leaves the control process all the time that its stops take.
+ */
+const stopPatience = 29_900
 
 /** Exit statuses of the agent, beside 0. */
 const exitBroken = 70

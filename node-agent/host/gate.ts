@@ -8,7 +8,6 @@
  * by the next batch, at most `check`'s interval later, and the tables are made again.
  */
 import { spawnSync } from "node:child_process"
-import { networkInterfaces } from "node:os"
 import type { Instant, ServiceName } from "../../protocol/units.ts"
 import { monotonicNow, wallNow } from "./clock.ts"
 import {
@@ -20,6 +19,7 @@ import {
   openBatch,
 } from "./gate-batch.ts"
 import { endStarting, gatedOf, gateRules, gateTable, leftRules, startingRules } from "./gate-rules.ts"
+import { holdersOf } from "./interface.ts"
 import { type Native, NativeFailure } from "./native.ts"
 import { NetlinkSocket, netlinkNetfilter } from "./netlink.ts"
 
@@ -99,14 +99,17 @@ export class Gate {
     this.#deadlines.clear()
     const socket = this.#socket
     if (this.state.kind === "ready" && socket !== undefined) {
-      const present = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
-      const isLeft = present.some(({ address }) => this.#all().includes(address))
-      const isOver = !isLeft && isDone(() => runNft(leftRules(gatedOf(this.#all()))))
+      const isOver = !this.#isLeft() && isDone(() => runNft(leftRules(gatedOf(this.#all()))))
       for (const batch of isOver ? deleteTables() : [this.prepare()]) quietly(() => socket.request(batch))
     }
     socket?.close()
     this.#socket = undefined
     this.state = { kind: "none" }
+  }
+
+  #isLeft(): boolean {
+    const { native } = this.#options
+    return typeof native === "string" || this.#all().some((address) => holdersOf(native, address).length > 0)
   }
 
   #enforce(): void {

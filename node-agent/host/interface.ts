@@ -6,7 +6,10 @@ import { type Native, NativeFailure } from "./native.ts"
 import {
   acknowledgeFlag,
   attribute,
+  attributesOf,
   createFlag,
+  dumpFlags,
+  headerLength,
   NetlinkSocket,
   netlinkMessage,
   netlinkRoute,
@@ -30,6 +33,7 @@ export interface PrefixedAddress {
 }
 
 /** linux/sockios.h; `struct ifreq` has a name of 16 bytes and a union of 24. */
+const getName = 0x8910
 const getFlags = 0x8913
 const getHardwareAddress = 0x8927
 const getIndex = 0x8933
@@ -69,6 +73,22 @@ export function findInterface(native: Native, name: string): NetworkInterface | 
   }
 }
 
+/** `undefined`: it is gone. */
+function nameOf(native: Native, index: number): string | undefined {
+  const descriptor = native.declare("socket", "int", ["int", "int", "int"])(inet, datagramCloseOnExec, 0)
+  const request = Buffer.alloc(requestLength)
+  request.writeInt32LE(index, nameLength)
+  try {
+    native.declare("ioctl", "int", ["int", "size", "bytes"])(descriptor, getName, request)
+    return request.toString("latin1", 0, nameLength).split("\0")[0]
+  } catch (cause) {
+    if (cause instanceof NativeFailure && cause.code === "ENODEV") return undefined
+    throw cause
+  } finally {
+    native.declare("close", "int", ["int"])(descriptor)
+  }
+}
+
 /** The interface that has an address of the same network, as its own; `undefined`: none has. */
 export function interfaceOfNetwork({ address, prefix }: PrefixedAddress): string | undefined {
   const wanted = addressBytes(address)
@@ -86,11 +106,25 @@ export function interfaceNames(): readonly string[] {
   return lines.map((line) => line.split(":")[0]?.trim() ?? "")
 }
 
-/** Interfaces that have the address now, of those that are running. */
-export function holdersOf(address: string): readonly string[] {
-  return Object.entries(networkInterfaces()).flatMap(([name, own = []]) =>
-    own.some((each) => each.address === address) ? [name] : [],
-  )
+/** Interfaces that have the address now, running or not: what has no carrier may have one in a moment. */
+export function holdersOf(native: Native, address: string): readonly string[] {
+  const wanted = addressBytes(address)
+  const socket = new NetlinkSocket(native, netlinkRoute)
+  let messages: readonly Uint8Array[]
+  try {
+    messages = socket.dump(
+      netlinkMessage(getAddress, requestFlag | dumpFlags, [new Uint8Array(addressHeader)]),
+    )
+  } finally {
+    socket.close()
+  }
+  const indices = messages.flatMap((message) => {
+    const attributes = attributesOf(message, addressHeader)
+    const own = attributes.get(localAttribute) ?? attributes.get(addressAttribute)
+    const isWanted = own !== undefined && Buffer.compare(own, wanted) === 0
+    return isWanted ? [Buffer.from(message).readUInt32LE(headerLength + indexOffset)] : []
+  })
+  return indices.flatMap((index) => nameOf(native, index) ?? [])
 }
 
 function samePrefix(a: Uint8Array, b: Uint8Array, prefix: number): boolean {
@@ -102,6 +136,10 @@ function samePrefix(a: Uint8Array, b: Uint8Array, prefix: number): boolean {
 
 const newAddress = 20
 const deleteAddress = 21
+const getAddress = 22
+/** struct ifaddrmsg: family, prefix, flags, scope, index. */
+const addressHeader = 8
+const indexOffset = 4
 const localAttribute = 2
 const addressAttribute = 1
 const flagsAttribute = 8
@@ -135,9 +173,8 @@ function ask(
   more: readonly Uint8Array[],
 ): void {
   const bytes = addressBytes(address)
-  // struct ifaddrmsg: family, prefix, flags, scope, index.
   const header = Buffer.from([bytes.length === 4 ? inet : inet6, prefix, 0, 0, 0, 0, 0, 0])
-  header.writeUInt32LE(on.index, 4)
+  header.writeUInt32LE(on.index, indexOffset)
   // For an IPv4 address to remove the second one would mean: with this prefix only.
   const isAnyPrefix = type === deleteAddress && bytes.length === 4
   const peer = isAnyPrefix ? [] : [attribute(addressAttribute, bytes)]

@@ -10,7 +10,7 @@
  * Elsewhere a file system may wait for its journal, so it is done off the loop: one write a service is under way, of
  * those asked for meanwhile the newest is written next.
  */
-import { readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs"
+import { readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs"
 import { rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { elapsed, type Instant, instant, type ServiceName } from "../../protocol/units.ts"
@@ -63,7 +63,7 @@ export class LeaseFiles {
   readonly #waiting = new Map<ServiceName, Lease>()
   readonly #busy = new Set<ServiceName>()
 
-  /** `failed`: the file still holds an older, earlier end; the next renewal tries again. */
+  /** `failed`: the file still holds an older, earlier end, and the next renewal tries again; one to be closed is taken away. */
   constructor(directory: string, failed: (service: ServiceName, reason: string) => void) {
     this.#directory = directory
     this.#isInMemory = isInMemory(directory)
@@ -92,7 +92,7 @@ export class LeaseFiles {
     try {
       replaceNow(leaseFilePath(this.#directory, service), lease)
     } catch (cause) {
-      this.#missed(service, cause)
+      this.#missed(service, lease, cause)
     }
   }
 
@@ -105,14 +105,15 @@ export class LeaseFiles {
       try {
         await replace(path, lease)
       } catch (cause) {
-        this.#missed(service, cause)
+        this.#missed(service, lease, cause)
       }
     }
     this.#busy.delete(service)
   }
 
-  #missed(service: ServiceName, cause: unknown): void {
+  #missed(service: ServiceName, lease: Lease, cause: unknown): void {
     this.#written.delete(service)
+    if (lease.deadline === undefined) removeQuietly(leaseFilePath(this.#directory, service))
     this.#failed(service, cause instanceof Error ? cause.message : String(cause))
   }
 }
@@ -122,6 +123,15 @@ const memoryFileSystems: readonly number[] = [0x01021994, 0x858458f6]
 
 function isInMemory(directory: string): boolean {
   return memoryFileSystems.includes(statfsSync(directory).type)
+}
+
+/** A full disk takes no new content, and lets a file go: one that is not there allows nothing. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {
+    // What could not be written was told; the end in the file comes by itself.
+  }
 }
 
 function replaceNow(path: string, lease: Lease): void {

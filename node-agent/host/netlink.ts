@@ -11,12 +11,15 @@ import { type Native, NativeFailure, type NativeFunction } from "./native.ts"
 export const netlinkRoute = 0
 export const netlinkNetfilter = 12
 export const requestFlag = 0x1
+export const dumpFlags = 0x300
 export const acknowledgeFlag = 0x4
 export const replaceFlag = 0x100
 export const createFlag = 0x400
 const nestedAttribute = 0x8000
 const errorType = 2
-const headerLength = 16
+/** Below are netlink's own: errors, the end of a dump. */
+const familyTypeMin = 0x10
+export const headerLength = 16
 
 /** linux/socket.h */
 const familyNetlink = 16
@@ -54,6 +57,19 @@ export class NetlinkSocket {
       if (errno !== 0) failure ??= new NativeFailure("netlink", errno)
     }
     if (failure !== undefined) throw failure
+  }
+
+  /** The messages that answer a request for all there is. Throws `NativeFailure`. */
+  dump(bytes: Uint8Array): readonly Uint8Array[] {
+    this.#send(this.#descriptor, bytes, bytes.length, 0)
+    const found: Uint8Array[] = []
+    for (let answer = this.#next(); answer !== undefined; answer = this.#next()) {
+      const errno = errorIn(answer)
+      if (errno !== 0) throw new NativeFailure("netlink", errno)
+      const messages = messagesOf(Buffer.from(answer))
+      found.push(...messages.filter((message) => message.readUInt16LE(4) >= familyTypeMin))
+    }
+    return found
   }
 
   close(): void {
@@ -104,12 +120,38 @@ function padded(bytes: Buffer): Buffer {
 /** The first error among the messages of one datagram; 0: none, or an acknowledgement. */
 function errorIn(datagram: Uint8Array): number {
   const view = Buffer.from(datagram.buffer, datagram.byteOffset, datagram.length)
-  for (let at = 0; at + headerLength + 4 <= view.length; ) {
-    const length = view.readUInt32LE(at)
-    assert(length >= headerLength, "the kernel's messages have a header")
-    const error = view.readUInt16LE(at + 4) === errorType ? view.readInt32LE(at + headerLength) : 0
+  for (const message of messagesOf(view)) {
+    const error = message.readUInt16LE(4) === errorType ? message.readInt32LE(headerLength) : 0
     if (error !== 0) return -error
-    at += (length + 3) & ~3
   }
   return 0
+}
+
+/** Each with its header, of one datagram. */
+function messagesOf(datagram: Buffer): readonly Buffer[] {
+  const found: Buffer[] = []
+  for (let at = 0; at + headerLength + 4 <= datagram.length; ) {
+    const length = datagram.readUInt32LE(at)
+    assert(length >= headerLength, "the kernel's messages have a header")
+    found.push(datagram.subarray(at, at + length))
+    at += padded4(length)
+  }
+  return found
+}
+
+/** By type, of a message whose family's header has `familyLength` bytes. */
+export function attributesOf(message: Uint8Array, familyLength: number): ReadonlyMap<number, Uint8Array> {
+  const view = Buffer.from(message.buffer, message.byteOffset, message.length)
+  const found = new Map<number, Uint8Array>()
+  for (let at = headerLength + familyLength; at + 4 <= view.length; ) {
+    const length = view.readUInt16LE(at)
+    assert(length >= 4, "an attribute has a header")
+    found.set(view.readUInt16LE(at + 2), view.subarray(at + 4, at + length))
+    at += padded4(length)
+  }
+  return found
+}
+
+function padded4(length: number): number {
+  return (length + 3) & ~3
 }

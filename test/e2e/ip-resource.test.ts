@@ -104,6 +104,16 @@ describe.each([
   })
 })
 
+it("[G8] whose device nobody named is failed without a carrier as well: it is still there", async () => {
+  const { says } = await driver("10.77.2.100", 24)
+  await says("start")
+  network.unplug("near")
+  onTestFinished(() => network.plug("near"))
+  expect(await says("monitor")).toBe("failed eth0 has no carrier")
+  expect(await says("stop")).toBe("stopped")
+  expect(held("near", "10.77.2.100")).toBe(false)
+})
+
 describe("[G7] where the address belongs", () => {
   it("is where its network is, or nowhere", async () => {
     const stranger = await driver("10.200.0.1", 24)

@@ -58,6 +58,17 @@ describe.each([
     await eventually(() => readLease(directory, ledger)?.deadline === 6)
   })
 
+  it("that cannot be closed for want of space are taken away", async () => {
+    const { directory, files, failures } = leases(createDirectory())
+    files.write(ledger, { epoch: "1", deadline: instant(10_000_000_000) })
+    await eventually(() => readLease(directory, ledger)?.epoch === "1")
+    // Nothing new can be written here: as on a full disk, what is there can go.
+    mkdirSync(`${leaseFilePath(directory, ledger)}.new`)
+    files.write(ledger, { epoch: "1", deadline: undefined })
+    await eventually(() => failures.length === 1)
+    expect(readLease(directory, ledger)).toBeUndefined()
+  })
+
   it("that make no sense give no right", () => {
     expect(readLease(createDirectory(), ledger)).toBeUndefined()
   })

@@ -15,8 +15,9 @@ export const fenceProgram = (agent: string): string => `/usr/sbin/${agent}`
 
 /** FenceAgentAPI: `status` of a plug that is off. */
 const offStatus = 2
-/** Enough of what an agent prints to say why. */
-const printedMax = 2_000
+/** Enough of what an agent prints to say why, and what of it is kept to look for secrets in. */
+const shownMax = 2_000
+const printedMax = 16_000
 
 /** `plug`: of the node, where the device has several. The error says why, for the operator. */
 export async function runFenceAgent(
@@ -30,10 +31,7 @@ export async function runFenceAgent(
   const { status, printed } = await run(device, options)
   const expected = action === "status" ? offStatus : 0
   if (status === expected) return ok(undefined)
-  const blotted = Object.values(secrets.value).reduce(
-    (text, secret) => text.replaceAll(secret, "***"),
-    printed,
-  )
+  const blotted = shown(printed, Object.values(secrets.value))
   return err(`${device.agent} ${action}: ${describe(action, status)}${blotted === "" ? "" : `: ${blotted}`}`)
 }
 
@@ -61,7 +59,7 @@ function run(device: FenceDevice, options: Readonly<Record<string, string>>): Pr
   return new Promise((resolve) => {
     const conclude = (status: number | undefined, text: string): void => {
       clearTimeout(timer)
-      resolve({ status, printed: text.trim().replace(/\s*\n\s*/g, "; ") })
+      resolve({ status, printed: text })
     }
     const timer = setTimeout(() => {
       if (child.pid !== undefined) void endGroup(child.pid)
@@ -70,6 +68,16 @@ function run(device: FenceDevice, options: Readonly<Record<string, string>>): Pr
     child.on("error", (cause) => conclude(undefined, cause.message))
     child.on("close", (status) => conclude(status ?? undefined, printed))
   })
+}
+
+/** Without secrets, the longest first: one may be part of another. What was cut off may have cut one in two. */
+export function shown(printed: string, secrets: readonly string[]): string {
+  const longest = secrets.map((secret) => secret.trim()).sort((a, b) => b.length - a.length)
+  const whole =
+    printed.length < printedMax ? printed : printed.slice(0, printedMax - (longest[0]?.length ?? 0))
+  const blotted = longest.reduce((text, secret) => text.replaceAll(secret, "***"), whole)
+  const oneLine = blotted.trim().replace(/\s*\n\s*/g, "; ")
+  return oneLine.slice(0, shownMax)
 }
 
 function describe(action: FenceAction, status: number | undefined): string {

@@ -2,7 +2,8 @@
  * The fence devices that this node may use: turns nodes off on order, and looks regularly whether each device answers, so
  * that wrong credentials are found at the start and not at a takeover.
  *
- * Levels are tried in order; all devices of one level must confirm (two power supplies). `off` is believed only when the
+ * Levels are tried in order; all devices of one level must confirm (two power supplies), and be off at one time: another
+ * coordinator may be turning the first on again by then. `off` is believed only when the
  * agent's `status` says so too: some report success before the power is off. With `action = "reboot"` the node is turned on again
  * after that, which is nobody's proof and may fail.
  */
@@ -19,6 +20,7 @@ export interface FenceDevicesOptions {
   readonly self: NodeId
   readonly log: Log
   readonly emit: (event: ControlEvent) => void
+  readonly run?: typeof runFenceAgent
 }
 
 /** The power may go a moment after the agent said so. */
@@ -27,11 +29,13 @@ const confirmPause = 1_000
 
 export class FenceDevices {
   readonly #options: FenceDevicesOptions
+  readonly #run: typeof runFenceAgent
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #problems = new Map<string, string>()
 
   constructor(options: FenceDevicesOptions) {
     this.#options = options
+    this.#run = options.run ?? runFenceAgent
   }
 
   /** Begins to look at the devices. One that turns off this node alone is for the others to look at. */
@@ -65,10 +69,9 @@ export class FenceDevices {
     const failures: string[] = []
     for (const level of levels) {
       const together = devices.filter((device) => device.level === level)
-      const outcomes = await Promise.all(together.map((device) => turnOff(device, node)))
-      const failed = outcomes.flatMap((outcome, index) =>
-        outcome.kind === "ok" ? [] : [`${together[index]?.name}: ${outcome.error}`],
-      )
+      const failed = await failuresOf(together, (device) => this.#turnOneOff(device, node))
+      if (failed.length === 0 && together.length > 1)
+        failed.push(...(await failuresOf(together, (device) => this.#status(device, node))))
       if (failed.length === 0) return ok(together)
       failures.push(...failed)
       this.#options.log("warn", "fence-level-failed", { node, level, reason: failed.join("; ") })
@@ -76,16 +79,32 @@ export class FenceDevices {
     return err(failures.length === 0 ? "no device is configured for it" : failures.join("; "))
   }
 
+  async #turnOneOff(device: FenceDevice, node: NodeId): Promise<Result<undefined, string>> {
+    if (device.delay > 0) await sleep(device.delay)
+    const off = await this.#run(device, "off", plugOf(device, node))
+    if (off.kind === "error") return off
+    let status = await this.#status(device, node)
+    for (let attempt = 1; status.kind === "error" && attempt < confirmAttempts; attempt += 1) {
+      await sleep(confirmPause)
+      status = await this.#status(device, node)
+    }
+    return status
+  }
+
+  #status(device: FenceDevice, node: NodeId): Promise<Result<undefined, string>> {
+    return this.#run(device, "status", plugOf(device, node))
+  }
+
   async #turnOn(devices: readonly FenceDevice[], node: NodeId): Promise<void> {
     for (const device of devices.filter(({ action }) => action === "reboot")) {
-      const outcome = await runFenceAgent(device, "on", plugOf(device, node))
+      const outcome = await this.#run(device, "on", plugOf(device, node))
       if (outcome.kind === "error")
         this.#options.log("warn", "fence-on-failed", { node, device: device.name, reason: outcome.error })
     }
   }
 
   async #look(device: FenceDevice): Promise<void> {
-    const outcome = await runFenceAgent(device, "monitor", undefined)
+    const outcome = await this.#run(device, "monitor", undefined)
     const problem = outcome.kind === "ok" ? undefined : outcome.error
     if (problem !== this.#problems.get(device.name)) {
       if (problem === undefined) this.#problems.delete(device.name)
@@ -100,17 +119,15 @@ export class FenceDevices {
   }
 }
 
-async function turnOff(device: FenceDevice, node: NodeId): Promise<Result<undefined, string>> {
-  if (device.delay > 0) await sleep(device.delay)
-  const plug = plugOf(device, node)
-  const off = await runFenceAgent(device, "off", plug)
-  if (off.kind === "error") return off
-  let status = await runFenceAgent(device, "status", plug)
-  for (let attempt = 1; status.kind === "error" && attempt < confirmAttempts; attempt += 1) {
-    await sleep(confirmPause)
-    status = await runFenceAgent(device, "status", plug)
-  }
-  return status
+/** What each that failed says, after its name. */
+async function failuresOf(
+  devices: readonly FenceDevice[],
+  work: (device: FenceDevice) => Promise<Result<undefined, string>>,
+): Promise<string[]> {
+  const outcomes = await Promise.all(devices.map(work))
+  return outcomes.flatMap((outcome, index) =>
+    outcome.kind === "ok" ? [] : [`${devices[index]?.name}: ${outcome.error}`],
+  )
 }
 
 function plugOf(device: FenceDevice, node: NodeId): string | undefined {

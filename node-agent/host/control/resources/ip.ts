@@ -12,7 +12,6 @@ import {
   holdersOf,
   interfaceNames,
   interfaceOfNetwork,
-  type NetworkInterface,
   removeAddress,
 } from "../../interface.ts"
 import { readLease } from "../../lease-file.ts"
@@ -138,7 +137,7 @@ export class IpResource implements Resource {
       const on = findInterface(library, name)
       if (on !== undefined) removeAddress(library, on, this.config)
     }
-    const [left] = holdersOf(this.config.address)
+    const [left] = holdersOf(library, this.config.address)
     return left === undefined ? undefined : `${this.config.address} is still on ${left}`
   }
 
@@ -152,16 +151,12 @@ export class IpResource implements Resource {
 
   /** Why it does not run; `undefined`: it does. */
   #missing(library: Native): string | undefined {
-    const holders = holdersOf(this.config.address)
+    const holders = holdersOf(library, this.config.address)
     const { device = holders[0] } = this.config
-    if (device !== undefined && holders.includes(device)) return undefined
-    const on = this.#present(library)
-    return on === undefined || on.isRunning ? absent : `${on.name} has no carrier`
-  }
-
-  #present(library: Native): NetworkInterface | undefined {
-    const device = this.#device()
-    return device === undefined ? undefined : findInterface(library, device)
+    const on = device === undefined ? undefined : findInterface(library, device)
+    if (on === undefined) return absent
+    if (!on.isRunning) return `${on.name} has no carrier`
+    return holders.includes(on.name) ? undefined : absent
   }
 
   #device(): string | undefined {
