@@ -4,7 +4,6 @@
  */
 
 import { randomBytes } from "node:crypto"
-import { mkdirSync } from "node:fs"
 import { never } from "../../protocol/assert.ts"
 import type { ClusterConfig, ServiceConfig } from "../../protocol/cluster.ts"
 import { after, earliest, type Instant, millis, type NodeId } from "../../protocol/units.ts"
@@ -25,7 +24,7 @@ import { createCryptography, type RingKey } from "./cryptography.ts"
 import { FlightFiles } from "./flight-files.ts"
 import { FlightRecorder } from "./flight-recorder.ts"
 import { Gate } from "./gate.ts"
-import { closeLeases, LeaseFiles } from "./lease-file.ts"
+import { closeLeases, createRuntimeDirectory, LeaseFiles } from "./lease-file.ts"
 import type { Native } from "./native.ts"
 import type { RealtimeReport } from "./realtime.ts"
 import { RunLoop } from "./run-loop.ts"
@@ -126,7 +125,7 @@ class Agent {
     const now = monotonicNow()
     this.#suspendWatch = new SuspendWatch(machineClocks(options.native))
     this.#nextBeat = now
-    mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o700 })
+    createRuntimeDirectory(options.runtimeDirectory)
     closeLeases(
       options.runtimeDirectory,
       this.#services().map(({ name }) => name),

@@ -3,7 +3,7 @@
  * file in the runtime directory and becomes the second by execve: same pid, but with the flags of the virtual
  * machine that a deadline needs, and without the memory that reading TOML took.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import type { NodeId } from "../../protocol/units.ts"
@@ -13,6 +13,7 @@ import { readDocument } from "./configuration-document.ts"
 import { replaceConfigFile } from "./configuration-file.ts"
 import type { RingKey } from "./cryptography.ts"
 import { readRingKey } from "./key-file.ts"
+import { createRuntimeDirectory } from "./lease-file.ts"
 import { lockFileName, takeLock } from "./lock-file.ts"
 import { loadNative } from "./native.ts"
 import { prepareRealtime, type RealtimeReport } from "./realtime.ts"
@@ -68,7 +69,7 @@ const lockPatienceSeconds = 15
 
 /** Does not return. */
 export function becomeRealtime(launch: Launch): never {
-  mkdirSync(launch.runtimeDirectory, { recursive: true, mode: 0o700 })
+  createRuntimeDirectory(launch.runtimeDirectory)
   const path = join(launch.runtimeDirectory, `launch.${process.pid}.json`)
   writeFileSync(path, JSON.stringify(launch), { mode: 0o600 })
   const [, script = ""] = process.argv

@@ -10,7 +10,7 @@
  * Elsewhere a file system may wait for its journal, so it is done off the loop: one write a service is under way, of
  * those asked for meanwhile the newest is written next.
  */
-import { readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs"
 import { rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { elapsed, type Instant, instant, type ServiceName } from "../../protocol/units.ts"
@@ -24,6 +24,11 @@ export interface Lease {
 
 export function leaseFilePath(directory: string, service: ServiceName): string {
   return join(directory, `${service}.lease`)
+}
+
+/** Others may not list it, and reach what they know the name of: each file says who may read it. */
+export function createRuntimeDirectory(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o711 })
 }
 
 /**

@@ -1,8 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
 import { monotonicNow } from "../../../node-agent/host/clock.ts"
-import { closeLeases, LeaseFiles, leaseFilePath, readLease } from "../../../node-agent/host/lease-file.ts"
+import {
+  closeLeases,
+  createRuntimeDirectory,
+  LeaseFiles,
+  leaseFilePath,
+  readLease,
+} from "../../../node-agent/host/lease-file.ts"
 import { instant, after as later, millis, serviceName } from "../../../protocol/units.ts"
 import { eventually, temporaryDirectory } from "./fixtures.ts"
 
@@ -109,6 +116,17 @@ describe.each([
     files.write(ledger, { epoch: "1", deadline: later(end, millis(1)) })
     await eventually(() => (readLease(directory, ledger)?.deadline ?? 0) > end)
   })
+})
+
+it("[H5] can be read by services of any user, in a directory that nobody else may list", () => {
+  const above = mkdtempSync(join(inMemory, "case-"))
+  for (const each of [inMemory, above]) chmodSync(each, 0o711)
+  const directory = join(above, "runtime")
+  createRuntimeDirectory(directory)
+  closeLeases(directory, [ledger])
+  expect(statSync(directory).mode & 0o777).toBe(0o711)
+  const options = { encoding: "utf8", uid: process.getuid?.() === 0 ? 65_534 : undefined } as const
+  expect(spawnSync("cat", [leaseFilePath(directory, ledger)], options).stdout).toBe("0\n0\n")
 })
 
 it("the two kinds of directory are what their names say", () => {
