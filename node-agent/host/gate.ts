@@ -107,9 +107,16 @@ export class Gate {
     this.state = { kind: "none" }
   }
 
+  /** Unless it is known that they are gone. */
   #isLeft(): boolean {
     const { native } = this.#options
-    return typeof native === "string" || this.#all().some((address) => holdersOf(native, address).length > 0)
+    if (typeof native === "string") return true
+    try {
+      return this.#all().some((address) => holdersOf(native, address).length > 0)
+    } catch (cause) {
+      if (cause instanceof NativeFailure) return true
+      throw cause
+    }
   }
 
   #enforce(): void {

@@ -207,6 +207,13 @@ describe("the gate", () => {
     expect(await driver.says("leave")).toBe("left")
     expect(tables()).toContain("table inet quorumbeat")
     expect(open()).toEqual([false, false])
+    // Without a carrier it is there all the same.
+    const unplugged = new Driver()
+    await ready(unplugged)
+    network.unplug("near")
+    expect(await unplugged.says("leave")).toBe("left")
+    network.plug("near")
+    expect(tables()).toContain("table inet quorumbeat")
     const next = new Driver()
     await ready(next)
     takeAddresses()
