@@ -148,6 +148,7 @@ class Agent {
       self: options.self,
       native: options.native,
       bindToDevice: options.bindToDevice,
+      now: monotonicNow,
       received: (link, bytes) => this.#received(link, bytes),
       log: (level, event, fields) => this.#log(level, event, fields),
     })

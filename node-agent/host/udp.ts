@@ -14,10 +14,9 @@ import { isIPv6 } from "node:net"
 import { formatUdpAddress } from "../../protocol/address.ts"
 import type { ClusterConfig, UdpAddress } from "../../protocol/cluster.ts"
 import { datagramBytesMax } from "../../protocol/frame.ts"
-import type { NodeId } from "../../protocol/units.ts"
+import type { Instant, NodeId } from "../../protocol/units.ts"
 import type { LogFields, LogLevel } from "../core/effects.ts"
 import type { LinkId } from "../core/events.ts"
-import { monotonicNow } from "./clock.ts"
 import { type Floods, Intake } from "./intake.ts"
 import type { Native } from "./native.ts"
 import {
@@ -39,6 +38,7 @@ export interface UdpOptions {
   readonly native: Native | undefined
   /** Keep each ring link to the interface that has its address. */
   readonly bindToDevice: boolean
+  readonly now: () => Instant
   /** Was it taken? Otherwise the time that it took is laid to its source. */
   readonly received: (link: LinkId, bytes: Uint8Array) => boolean
   readonly log: (level: LogLevel, event: string, fields: LogFields) => void
@@ -291,7 +291,7 @@ class UdpLink {
 
   #intake(source: string, what: "datagrams" | "errors", changed: () => void): Intake {
     const flooded = (): void => this.#options.log("warn", "flood", { link: this.#id, source, what })
-    return new Intake({ floods: this.#floods, now: monotonicNow, changed, flooded })
+    return new Intake({ floods: this.#floods, now: this.#options.now, changed, flooded })
   }
 
   /** By source, whether it has a socket of its own or not: that one may be closed at any time. */

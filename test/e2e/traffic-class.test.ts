@@ -48,7 +48,8 @@ const sender = `
     id: index + 1, links: [{ host, port: 5405 }], wan: { host, port: 5407 },
   }))
   for (const config of [{ nodes: nodes("10.99.7.1", "10.99.7.2") }, { nodes: nodes("fd99::1", "fd99::2") }]) {
-    const udp = new Udp({ config, self: 1, native, bindToDevice: true, received: () => true, log: () => undefined })
+    const own = { config, self: 1, native, bindToDevice: true }
+    const udp = new Udp({ ...own, now: () => 0, received: () => true, log: () => undefined })
     setInterval(() => {
       for (const link of [0, "wan"]) udp.send(2, link, Buffer.from("x"))
     }, 20)
