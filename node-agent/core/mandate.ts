@@ -118,7 +118,9 @@ function votesInReach(turn: Turn, state: TicketState): number {
     if (voter.site === node.self.site) return true
     const { heard, bound } = node.sites.get(voter.site) ?? {}
     const to = bound?.get(state.ticket)
-    if (to !== undefined && to.site !== node.self.site && to.until > now) return false
+    // One that claims too may stand back: who waits for what a claimant voted for itself waits as long as that one does.
+    const isRival = to !== undefined && to.site === voter.site && !to.held
+    if (to !== undefined && to.site !== node.self.site && !isRival && to.until > now) return false
     return heard !== undefined && elapsed(heard, now) < node.config.timings.wanSilent
   }).length
 }

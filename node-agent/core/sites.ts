@@ -32,8 +32,14 @@ export interface RemoteSite {
   readonly members: readonly NodeId[]
   /** Services that are active there, by its own word. */
   readonly active: ReadonlyMap<ServiceName, ActiveElsewhere>
-  /** Where its vote goes, and until when no other way, by its own word; for choosing when to claim. */
-  readonly bound: ReadonlyMap<Ticket, { readonly site: SiteId; readonly until: Instant }>
+  /** Where its vote goes, until when no other way, and whether it holds, by its own word; for choosing when to claim. */
+  readonly bound: ReadonlyMap<Ticket, Bound>
+}
+
+interface Bound {
+  readonly site: SiteId
+  readonly until: Instant
+  readonly held: boolean
 }
 
 export function onSiteFrame(turn: Turn, from: NodeId, text: string): void {
@@ -99,13 +105,15 @@ function onHeartbeat(turn: Turn, message: SiteMessage & { readonly kind: "heartb
 
 function boundElsewhere(
   { node, now }: Turn,
-  { bound = [] }: SiteMessage & { readonly kind: "heartbeat" },
+  { bound = [], tickets: told }: SiteMessage & { readonly kind: "heartbeat" },
 ): RemoteSite["bound"] {
   const { sites, tickets } = node.config
   return new Map(
     bound.flatMap(([ticket, to, remaining]) => {
       const [name, site] = [tickets[ticket]?.name, sites[to]?.name]
-      return name === undefined || site === undefined ? [] : [[name, { site, until: after(now, remaining) }]]
+      if (name === undefined || site === undefined) return []
+      const held = told.some((each) => each.ticket === name && each.held)
+      return [[name, { site, until: after(now, remaining), held }]]
     }),
   )
 }

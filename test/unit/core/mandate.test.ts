@@ -61,17 +61,21 @@ describe("worth a claim", () => {
   ])("[M10] $what: $expected", ({ node, expected }) => expect(wants(node())).toBe(expected))
 
   test.each([
-    { what: "to itself", bound: [[0, 1, 500]], expected: false },
-    { what: "to itself, and free by now", bound: [[0, 1, 99]], expected: true },
+    { what: "to itself, which holds", bound: [[0, 1, 500]], holds: true, expected: false },
+    { what: "to itself, which claims as well", bound: [[0, 1, 500]], expected: true },
     { what: "to the claimant", bound: [[0, 0, 500]], expected: true },
     { what: "for a ticket that is not known", bound: [[7, 1, 500]], expected: true },
     { what: "not, as far as an older version says", bound: undefined, expected: true },
-  ])("[M10] a voter that says that it is bound $what: $expected", ({ bound: told, expected }) => {
-    const node = claimant()
-    const heartbeat = { kind: "heartbeat", site: "south", checksum: "", members: [], tickets: [] }
-    onSiteFrame(turnAt(node, 19_900), nodeId(3), JSON.stringify({ ...heartbeat, bound: told }))
-    expect(wants(node)).toBe(expected)
-  })
+  ])(
+    "[M10] a voter that says that it is bound $what: $expected",
+    ({ bound: told, holds = false, expected }) => {
+      const node = claimant()
+      const tickets = [{ ticket: main, epoch: 1, held: holds }]
+      const heartbeat = { kind: "heartbeat", site: "south", checksum: "", members: [], tickets }
+      onSiteFrame(turnAt(node, 19_900), nodeId(3), JSON.stringify({ ...heartbeat, bound: told }))
+      expect(wants(node)).toBe(expected)
+    },
+  )
 
   test("[O4] not while an operator has the ticket moved elsewhere, not even to renew", () => {
     const node = claimant(held(25_000))
