@@ -37,8 +37,11 @@ export class Ipmi {
       ],
       logFile: this.#file("ipmi.log"),
     })
-    // UDP: there is no connection to wait for. Its file of users is written when it is up.
-    await waitFor({ what: "ipmi_sim", limit: 5_000 }, () => this.#child?.isRunning)
+    await waitFor({ what: `ipmi_sim at port ${this.port}`, limit: 20_000 }, () => {
+      if (this.#child?.isRunning === false)
+        throw new Error(`ipmi_sim ${this.#child.fate}: ${this.#child.lastWords()}`)
+      return isOpen(this.port) || undefined
+    })
   }
 
   async kill(): Promise<void> {
@@ -65,6 +68,12 @@ export class Ipmi {
   #file(name: string): string {
     return join(this.#directory, name)
   }
+}
+
+/** A UDP socket on 127.0.0.1: there is no connection that could be tried. */
+function isOpen(port: number): boolean {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`
+  return readFileSync("/proc/net/udp", "utf8").includes(` ${local} `)
 }
 
 /** ipmi_lan(5), chassis_control. */
