@@ -8,7 +8,7 @@ export interface Witnessed {
   /** `undefined`: it was never started. */
   readonly child: Child | undefined
   /** Anything but `undefined`: it answers. */
-  readonly status: () => Promise<unknown>
+  status(): Promise<unknown>
 }
 
 /** Of one that has ended or does not answer its last lines, whatever they are; of the others what they complained of. */
@@ -21,9 +21,11 @@ export async function lastWords(agents: readonly Witnessed[]): Promise<string> {
   return (await Promise.all(agents.map(wordsOf))).join("\n")
 }
 
-async function wordsOf({ name, child, status }: Witnessed): Promise<string> {
+async function wordsOf(agent: Witnessed): Promise<string> {
+  const { name, child } = agent
   if (child === undefined) return `${name} was never started`
-  const answers = child.isRunning && (await Promise.race([status(), sleep(answerPatience)])) !== undefined
+  const answers =
+    child.isRunning && (await Promise.race([agent.status(), sleep(answerPatience)])) !== undefined
   const lines = existsSync(child.logFile) ? readFileSync(child.logFile, "utf8").trimEnd().split("\n") : []
   const told = answers ? lines.filter(isComplaint).slice(-complaintsMax) : lines.slice(-linesMax)
   const head = `${name} ${child.isRunning && !answers ? "runs and does not answer" : child.fate}`

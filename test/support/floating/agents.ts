@@ -121,8 +121,12 @@ export class FloatingAgents {
   async isWhole(): Promise<boolean> {
     const names = [...this.stage.nodes].sort().join()
     const all = await Promise.all(this.stage.nodes.map((node) => this.status(node)))
-    this.#said = all
-      .map((each) => `${each?.status.membership} ${each?.status.ring?.members.join()}`)
+    this.#said = this.stage.nodes
+      .map((node, index) => {
+        const status = all[index]?.status
+        if (status !== undefined) return `${node} ${status.membership} ${status.ring?.members.join()}`
+        return `${node} ${this.child(node).isRunning ? "does not answer" : this.child(node).fate}`
+      })
       .join("; ")
     return all.every(
       (each) =>
