@@ -132,6 +132,13 @@ export function exposure({ node, config }: Host): number {
   return (alone ? lease : Math.max(lease, voiceTtl, mandateTtl)) / (1 - rho)
 }
 
+/** What it was left with it tells to whoever of its site is in its next view. */
+export function exposeSite(host: Host, hosts: Iterable<Host>, now: number): void {
+  const until = now + exposure(host)
+  for (const other of hosts)
+    if (other.site === host.site) other.exposedUntil = Math.max(until, other.exposedUntil)
+}
+
 /** Instead of the epoch of a service that nobody started here. */
 export const byHand = ""
 

@@ -87,6 +87,8 @@ export class Oracle {
   readonly #seen = new Map<Host, Seen>()
   readonly #lastActivation = new Map<ServiceName, { epoch: string; node: number }>()
   /** By `ring|number`: the state, and who had it first. */
+  /** Activations, as `service|epoch`, that a guest which stood still woke with: its next view may go on with them (SPEC, out of scope). */
+  readonly #handedOn = new Set<string>()
   readonly #states = new Map<string, { readonly text: string; readonly node: number }>()
   readonly #members = new Map<string, string>()
   /** By `ring|node`: the true time of the node's latest handling of the ring's token. */
@@ -378,7 +380,13 @@ export class Oracle {
     this.#checkEpoch(host, service, mine.epoch, now)
   }
 
+  /** Its whole guest stood still, and it cannot know. */
+  wokeUnaware(host: Host): void {
+    for (const [service, { epoch }] of host.leases) this.#handedOn.add(`${service}|${epoch}`)
+  }
+
   #checkEpoch(host: Host, service: ServiceName, epoch: string, now: number): void {
+    if (this.#handedOn.has(`${service}|${epoch}`)) return
     const last = this.#lastActivation.get(service)
     this.#lastActivation.set(service, { epoch, node: host.id })
     if (last === undefined) return

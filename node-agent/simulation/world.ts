@@ -15,7 +15,16 @@ import type { NodeState } from "../core/state.ts"
 import { Agenda } from "./agenda.ts"
 import { persist } from "./disk.ts"
 import { WorldFences } from "./fences.ts"
-import { createHost, exposure, foundServices, type Host, localTime, trueTime, wakeClock } from "./machine.ts"
+import {
+  createHost,
+  exposeSite,
+  exposure,
+  foundServices,
+  type Host,
+  localTime,
+  trueTime,
+  wakeClock,
+} from "./machine.ts"
 import { Network } from "./network.ts"
 import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
@@ -285,9 +294,8 @@ export class World {
     const host = this.host(id)
     if (host.suspendedAt === undefined) return
     wakeClock(host, this.now)
-    const until = this.now + exposure(host)
-    for (const other of this.hosts.values())
-      if (other.site === host.site) other.exposedUntil = Math.max(until, other.exposedUntil)
+    this.#oracle.wokeUnaware(host)
+    exposeSite(host, this.hosts.values(), this.now)
     this.thaw(id)
   }
 

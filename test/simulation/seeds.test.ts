@@ -110,6 +110,11 @@ const named: readonly Named[] = [
     why: "[M2] [I2] a vote that waited for the memo was taken for the answer to a request of the asking node's next start",
   },
   {
+    seed: 704406,
+    table: allFaults,
+    why: "[I3] the checker did not pass over the epoch that a guest which had stood still brought into its next view",
+  },
+  {
     seed: 710507,
     table: allFaults,
     why: "[M10] two sites that claimed in step took each other's vote for itself for out of reach, and neither stood back",
