@@ -3,7 +3,6 @@
  * network, the disk, the witness's way and the processes are made up. One seed decides everything. An oracle in true
  * time (`oracle.ts`) checks after each step what no fault may break.
  */
-
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { millis, type NodeId, nodeId, serviceName, wallTime } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
@@ -15,21 +14,13 @@ import type { NodeState } from "../core/state.ts"
 import { Agenda } from "./agenda.ts"
 import { persist } from "./disk.ts"
 import { WorldFences } from "./fences.ts"
-import {
-  createHost,
-  exposeSite,
-  exposure,
-  foundServices,
-  type Host,
-  localTime,
-  trueTime,
-  wakeClock,
-} from "./machine.ts"
+import { createHost, foundServices, type Host, localTime, trueTime } from "./machine.ts"
 import { Network } from "./network.ts"
 import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
 import { startProcess, wallStart } from "./process.ts"
 import { isActive, parted, WorldServices } from "./services.ts"
+import { exposeSite, exposure, wakeClock } from "./standstill.ts"
 import type { Surroundings } from "./surroundings.ts"
 import type { Answer, LogLine } from "./told.ts"
 import { traceLine } from "./trace.ts"
