@@ -7,7 +7,7 @@
  * A connected socket is told of ICMP errors, which anybody can make up: they mean nothing. Who sends many has this socket closed
  * for a while; the common one does not hear of them.
  */
-import { createSocket, type RemoteInfo, type Socket } from "node:dgram"
+import { createSocket, type Socket } from "node:dgram"
 import { isIPv6 } from "node:net"
 import type { UdpAddress } from "../../protocol/cluster.ts"
 import type { Native } from "./native.ts"
@@ -20,7 +20,7 @@ export interface PeerSocketOptions {
   readonly own: UdpAddress
   readonly peer: UdpAddress
   readonly bindToDevice: boolean
-  readonly received: (bytes: Uint8Array, from: RemoteInfo) => void
+  readonly received: (bytes: Uint8Array) => void
   /** The kernel told of an error. */
   readonly failed: () => void
 }
@@ -36,7 +36,7 @@ export class PeerSocket {
     this.#native = native
     this.#descriptor = descriptor
     this.#socket = createSocket(isIPv6(withoutScope(own.host)) ? "udp6" : "udp4")
-    this.#socket.on("message", received)
+    this.#socket.on("message", (bytes) => received(bytes))
     this.#socket.on("error", failed)
     this.#socket.bind({ fd: descriptor })
   }

@@ -216,12 +216,16 @@ class UdpLink {
     this.#options.log("warn", "send-failed", { link: this.#id, reason: code })
   }
 
+  /** By the common socket: whoever it is from. */
   #received(bytes: Uint8Array, { address, port }: RemoteInfo): void {
     const source = this.#sources.get(sourceKey(this.#id, address, port))
-    if (source === undefined) {
-      this.foreign += 1
-      if (this.#strangers.admits(bytes)) this.#strangers.refused(0)
-    } else if (!source.intake.admits(bytes)) this.shed += 1
+    if (source !== undefined) return this.#receivedFrom(source, bytes)
+    this.foreign += 1
+    if (this.#strangers.admits(bytes)) this.#strangers.refused(0)
+  }
+
+  #receivedFrom(source: Source, bytes: Uint8Array): void {
+    if (!source.intake.admits(bytes)) this.shed += 1
     else if (bytes.length > datagramBytesMax) {
       this.oversized += 1
       source.intake.refused(0)
@@ -275,7 +279,7 @@ class UdpLink {
         own: this.#own,
         peer: source.address,
         bindToDevice: this.#options.bindToDevice,
-        received: (bytes, from) => this.#received(bytes, from),
+        received: (bytes) => this.#receivedFrom(source, bytes),
         failed: () => {
           if (source.errors.admits(noBytes)) source.errors.refused(errorCost)
         },
