@@ -6,7 +6,6 @@
  * share no node, so nobody could tell the second that the object it meets was made anew. A view that speaks alone shares a
  * node with each view that ever spoke with the witness (SPEC V6), and that node brings the pin.
  */
-
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { isOlderTag, type LeaseSummary, sameHolder, sameTag } from "../../protocol/lease.ts"
 import type { NamedTag, Reply } from "../../protocol/summaries.ts"
