@@ -40,10 +40,15 @@ export function needsMandate(node: NodeState, ticket: Ticket): boolean {
 
 const always = instant(Number.POSITIVE_INFINITY)
 
-/** Until when a majority of the voters is pledged to this site at its epoch; undefined: never was, at this epoch. */
+/**
+ * Until when a majority of the voters is pledged to this site at its epoch; undefined: never was, at this epoch. A site that
+ * voted for a higher one may have acted at that, and one whose own vote is not counted yet may forget this one: neither holds
+ * the mandate, or what it starts could be taken for older than what it started before (SPEC M1, I3).
+ */
 export function mandateUntil(node: NodeState, state: TicketState): Instant | undefined {
   if (!needsMandate(node, state.ticket)) return always
-  if (state.epoch <= state.givenUp) return undefined
+  if (state.epoch <= state.givenUp || state.epoch < state.knownEpoch) return undefined
+  if (state.votes.get(node.self.site)?.epoch !== state.epoch) return undefined
   const majority = mandateMajority(node.config, state.ticket)
   let latestEnd: Instant | undefined
   for (const { epoch, until } of state.votes.values()) {

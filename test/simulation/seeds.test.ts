@@ -135,6 +135,10 @@ const named: readonly Named[] = [
     why: "[M6] [M3] a late request for an older epoch was answered while a vote for a higher one was being ordered",
   },
   {
+    seed: 2795297281,
+    why: "[M1] [I3] a node that was away brought back votes of an epoch below the one that its site had acted at since",
+  },
+  {
     seed: 300305,
     table: allFaults,
     why: "[V12] [I3] a node that lost its record and one that was away made a majority, and acted at a lower epoch",

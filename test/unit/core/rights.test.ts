@@ -125,13 +125,29 @@ describe("mandate", () => {
     },
     {
       votes: [
+        ["north", 3, 1000],
         ["south", 3, 5000],
         ["@witness", 3, 6000],
       ],
       expected: 5000,
     },
+    {
+      votes: [
+        ["north", 2, 7000],
+        ["south", 3, 5000],
+        ["@witness", 3, 6000],
+      ],
+      expected: undefined,
+    },
+    {
+      votes: [
+        ["south", 3, 5000],
+        ["@witness", 3, 6000],
+      ],
+      expected: undefined,
+    },
   ] as const)(
-    "[M1] two of three voters, the second latest deadline: $votes gives $expected",
+    "[M1] two of three voters, the own among them, the second latest deadline: $votes gives $expected",
     ({ votes, expected }) => {
       expect(until(withVotes(...votes))).toBe(expected)
     },
@@ -147,6 +163,12 @@ describe("mandate", () => {
     expect(mandateUntil(node, { ...ticketOf(node), epoch: epoch(0) })).toBeUndefined()
     const held = withVotes(["north", 3, 5000], ["south", 3, 4000])
     expect(mandateUntil(held, { ...ticketOf(held), givenUp: epoch(3) })).toBeUndefined()
+  })
+
+  test("[M1] [I3] old votes make no mandate once the site voted for a higher epoch: it may have acted at that", () => {
+    const node = withVotes(["north", 3, 5000], ["south", 3, 4000])
+    expect(mandateUntil(node, { ...ticketOf(node), knownEpoch: epoch(3) })).toBe(4000)
+    expect(mandateUntil(node, { ...ticketOf(node), knownEpoch: epoch(4) })).toBeUndefined()
   })
 
   test("[S1] a service's deadline is the earliest of all its rights", () => {
