@@ -6,7 +6,15 @@
 import { canonicalJson } from "../../protocol/canonical.ts"
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import type { ConfigurationMark } from "../../protocol/frame.ts"
-import { after, type Instant, instant, millis, type NodeId, stretched } from "../../protocol/units.ts"
+import {
+  after,
+  type Instant,
+  instant,
+  type Millis,
+  millis,
+  type NodeId,
+  stretched,
+} from "../../protocol/units.ts"
 import { siteLayout } from "../../protocol/votes.ts"
 import { giveUp } from "./activations.ts"
 import type { Prepared } from "./configuration-state.ts"
@@ -110,6 +118,19 @@ function settledAt(
 export function settlingEnd(node: NodeState, now: Instant): Instant {
   const { lease, mandateTtl } = node.configuration.longest
   return after(now, stretched(millis(Math.max(lease, mandateTtl)), node.config.timings.rho))
+}
+
+/**
+ * What the site pledged in views without this node may have been pledged under a longer TTL than it ever had in use: bound
+ * for as long (SPEC LC5, M4).
+ */
+export function learnLongest(turn: Turn, mandateTtl: Millis): void {
+  const { node, now } = turn
+  const { longest } = node.configuration
+  if (mandateTtl <= longest.mandateTtl) return
+  node.configuration = { ...node.configuration, longest: { ...longest, mandateTtl } }
+  node.configuration = { ...node.configuration, settledAt: settlingEnd(node, now) }
+  storeConfiguration(turn)
 }
 
 function leaveForGood(turn: Turn): void {

@@ -8,6 +8,7 @@ import { majority, siteLayout, type VoteLayout } from "../../protocol/votes.ts"
 import { reconcileActivations } from "./activations.ts"
 import { reorderCommands } from "./commands.ts"
 import { jointOf } from "./configuration.ts"
+import { learnLongest } from "./configuration-spread.ts"
 import type { Joint } from "./configuration-state.ts"
 import { activationInstant, mergeDebts } from "./debts.ts"
 import { votersAmong } from "./forgotten.ts"
@@ -40,7 +41,10 @@ export function installView(turn: Turn, seq: number): void {
   )
   const activateAt = activationInstant(node.debts, ring.members, now)
   adoptPin(turn, others.find((each) => each.pin !== null)?.pin)
-  for (const each of others) adoptWait(turn, each)
+  for (const each of others) {
+    adoptWait(turn, each)
+    if (typeof each.mandateTtl === "number") learnLongest(turn, each.mandateTtl)
+  }
   mergeTickets(turn, others, ring.leftAt)
   const joint = jointOf(node, reports)
   const forgetful = ring.members.filter((member) => reports.get(member)?.forgot === true)

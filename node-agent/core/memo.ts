@@ -4,12 +4,13 @@
  * then speaks, acts or acknowledges. A memo that this view did not write is told to all members and adopted by all.
  */
 import { memoBytesMax } from "../../protocol/lease.ts"
-import { epoch, type NodeId, type ServiceName, type Ticket } from "../../protocol/units.ts"
+import { epoch, millis, type NodeId, type ServiceName, type Ticket } from "../../protocol/units.ts"
 import { reconcileActivations } from "./activations.ts"
+import { learnLongest } from "./configuration-spread.ts"
 import type { DurablePledge } from "./durable.ts"
 import { type Message, type Piece, piecesOf } from "./messages.ts"
 import { compareNumbers } from "./ordered.ts"
-import { adoptPledge, pledgeDuration, updateTicket } from "./pledges.ts"
+import { adoptPledge, bindingTtl, pledgeDuration, updateTicket } from "./pledges.ts"
 import { order } from "./ring.ts"
 import { asciiJson, parseJson } from "./shaped.ts"
 import { performAct } from "./spoken.ts"
@@ -37,6 +38,8 @@ interface Memo {
     readonly givenUp?: number
   }[]
   readonly plans: readonly Plan[]
+  /** The longest that the pledges may have been given under. Not said by older versions. */
+  readonly mandateTtl?: number
 }
 
 /** What the memo has to say now. Equal texts mean equal knowledge. */
@@ -56,6 +59,7 @@ export function memoText(node: NodeState, plans: readonly Plan[]): string {
       givenUp,
     })),
     plans,
+    mandateTtl: bindingTtl(node),
   }
   return asciiJson(memo)
 }
@@ -145,6 +149,7 @@ export function adoptMemo(turn: Turn, told: string): void {
       givenUp: epoch(Math.max(state.givenUp, givenUp)),
     }))
   }
+  if (typeof memo.mandateTtl === "number") learnLongest(turn, millis(memo.mandateTtl))
   for (const pledge of memo.pledges) adoptPledge(turn, pledge.ticket, pledge, pledgeDuration(node))
   const order = compareNumbers(memo.state.changed, node.ordered.changed)
   const newer = order > 0

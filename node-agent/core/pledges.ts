@@ -32,6 +32,17 @@ export function pledgeDuration(node: NodeState): Millis {
   return stretched(millis(Math.max(mandateTtl, node.config.timings.mandateTtl)), node.config.timings.rho)
 }
 
+/**
+ * The longest TTL that pledges which still bind the site may have been given under: of the configuration before, too, until
+ * that is over (SPEC LC5). Told to those who never had that one in use.
+ */
+export function bindingTtl({ config, configuration, steppedAt }: NodeState): Millis {
+  const { longest, settledAt } = configuration
+  const { mandateTtl } = config.timings
+  const isSettled = settledAt === undefined || settledAt <= steppedAt
+  return isSettled ? mandateTtl : millis(Math.max(longest.mandateTtl, mandateTtl))
+}
+
 /** The site's vote may not go to another site than this one now; undefined: it is free. */
 export function boundTo(state: TicketState, now: Instant): Pledge | undefined {
   return state.pledge !== undefined && state.pledge.until > now ? state.pledge : undefined

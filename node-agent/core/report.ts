@@ -19,6 +19,7 @@ import type { Joint } from "./configuration-state.ts"
 import { type ReportedDebt, reportDebts } from "./debts.ts"
 import { parseMessage, piecesOf } from "./messages.ts"
 import { compareNumbers, noNumber } from "./ordered.ts"
+import { bindingTtl } from "./pledges.ts"
 import { decodeReport, encodeReport } from "./report-text.ts"
 import { order } from "./ring.ts"
 import { versionWith } from "./session.ts"
@@ -67,6 +68,8 @@ export interface Report {
   readonly voiceRing: number
   readonly uplink: "ok" | "failing" | "unknown"
   readonly departing: boolean
+  /** Pledges of the site may have been given under this TTL, longer than the present one (SPEC LC5); older versions do not say. */
+  readonly mandateTtl?: Millis | null | undefined
   /** A proposed configuration that it has stored (SPEC LC4); a report of version 1 does not say. */
   readonly prepared?: Omit<Joint, "holder"> | null | undefined
 }
@@ -143,6 +146,7 @@ function reportOf(turn: Turn): Report {
     voiceRing: node.voiceRing,
     uplink: node.health.uplink,
     departing: node.leaving !== "no",
+    mandateTtl: bindingTtl(node) > node.config.timings.mandateTtl ? bindingTtl(node) : undefined,
     prepared: reportedPrepared(node),
   }
 }

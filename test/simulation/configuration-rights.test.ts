@@ -33,6 +33,42 @@ test("[LC5] [W9] with a shorter TTL the rest of votes that were had under the lo
   expect(world.violations).toEqual([])
 })
 
+test("[LC5] [M4] who was away for a whole version is bound by the TTL that it never had in use", () => {
+  const sites = ["south", "north", "west"]
+  const plain = (version: number, ttl: number): Plain => ({
+    ...twoSites(),
+    site: sites.map((name) => ({ name })),
+    node: [1, 2, 3, 4, 5, 6].map((id) =>
+      node(id, id < 3 ? "north" : id < 5 ? "south" : "west", { wan: `198.51.100.${id}` }),
+    ),
+    service: [service("ledger", selfLease)],
+    version,
+    timings: { mandate_ttl_ms: ttl },
+  })
+  const world = worldOf(plain(1, 10_000))
+  world.start()
+  world.run(20_000)
+  world.kill(2)
+  world.run(15_000)
+  expect(apply(world, 1, plain(2, 60_000))).toContain("done")
+  // The vote of west gets free; south goes on with that of north, and counts it for a minute.
+  world.cut("south", "west")
+  world.run(140_000)
+  world.cut("south", "north")
+  world.cut("south", "@witness")
+  expect(apply(world, 1, plain(3, 10_000))).toContain("done")
+  world.run(4000)
+  // The other node of north has the pledge from the memo, and was never told of version 2.
+  world.kill(1)
+  world.start(2)
+  world.run(40_000)
+  expect(versions(world)).toEqual(["2:3", "3:2", "4:2", "5:3", "6:3"])
+  expect(world.active("ledger")).toEqual([3])
+  world.runUntil(() => world.active("ledger").includes(nodeId(5)), 60_000)
+  expect(world.active("ledger")).toEqual([5])
+  expect(world.violations).toEqual([])
+})
+
 describe("[LC2] a node that is to be removed comes back before it is a fact", () => {
   const slow = service("ledger", { proof: "self-lease", self_lease_margin_ms: 8000 })
   const cluster = (count: number, version: number, more: Plain = {}): Plain => ({
