@@ -3,13 +3,19 @@
  * node alone with the present one, and what they decided, under which numbers, it cannot say. It counts again once it is in a view
  * that speaks after its amnesia (M9); until then its record says so, restarts included.
  */
-import type { NodeId } from "../../protocol/units.ts"
+import { type LeaseHolder, voiceLease } from "../../protocol/lease.ts"
+import { after, type Instant, instant, millis, type NodeId, sameRing } from "../../protocol/units.ts"
+import { siteLayout, standingIn } from "../../protocol/votes.ts"
 import type { Joint } from "./configuration-state.ts"
 import { enterGather } from "./membership.ts"
+import { longestLease } from "./pin.ts"
+import { abandonMandates, pledgeDuration } from "./pledges.ts"
+import type { Report } from "./report.ts"
 import { hasVoice } from "./rights.ts"
-import type { NodeState } from "./state.ts"
+import { noteSequence } from "./sequence.ts"
+import type { NodeState, View } from "./state.ts"
 import { storeLearnt } from "./stored.ts"
-import { persist, type Turn } from "./turn.ts"
+import { persist, type Turn, upcoming } from "./turn.ts"
 
 /** The members whose votes count. */
 export function votersAmong(
@@ -25,6 +31,41 @@ export function votersAmong(
 }
 
 /**
+ * Those of a whole site that remember are no majority alone: the others may have spoken without them, with the witness, whose memo
+ * says what they did. So this view asks the witness too, unless all that was forgotten is over and it was asked in vain.
+ */
+export function mustAskWitness(
+  { config, self }: NodeState,
+  { members, voters, joint }: Pick<View, "members" | "voters" | "joint">,
+  reports: ReadonlyMap<NodeId, Report>,
+): boolean {
+  const isForgetful = (member: NodeId) => reports.get(member)?.forgot === true
+  const forgetful = members.filter(isForgetful).map((member) => reports.get(member))
+  const remembering = members.filter((member) => !isForgetful(member))
+  if (voters.length < members.length || forgetful.length === 0 || remembering.length === 0) return false
+  if (forgetful.every((each) => each?.amnesia === 0) && forgetful.some((each) => each?.unaided)) return false
+  const layouts = [siteLayout(config, self.site), ...(joint === undefined ? [] : [joint.layout])]
+  return layouts.some(
+    (layout) => layout.weight > 0 && standingIn(layout, remembering).kind !== "majority-alone",
+  )
+}
+
+/**
+ * Those that forgot may have spoken without anybody here, and no memo says what they gave away: what a whole site has of a mandate
+ * from before is not counted on.
+ */
+export function abandonForgotten(turn: Turn, view: View): void {
+  const { node, now } = turn
+  const layouts = [
+    siteLayout(node.config, node.self.site),
+    ...(view.joint === undefined ? [] : [view.joint.layout]),
+  ]
+  const spoke = layouts.some((layout) => standingIn(layout, view.forgetful).kind === "majority-alone")
+  const isOver = view.forgetful.every((member) => (view.amnesia.get(member) ?? now) <= now)
+  if (spoke && !isOver && view.voters.length === view.members.length) abandonMandates(turn)
+}
+
+/**
  * This node has learnt what it forgot: its view speaks, and all that it may have promised is over (SPEC M9). The members count
  * its vote in a view that is made anew for it.
  */
@@ -35,4 +76,40 @@ export function remember(turn: Turn): void {
   storeLearnt(turn)
   persist(turn, { forgot: false })
   enterGather(turn, "record-complete", undefined)
+}
+
+/**
+ * The voice is held for a ring that this node was in before it lost its record, numbered as high as the present one or higher. It is
+ * rebound for a later one only (SPEC W10).
+ */
+export function outnumberForgotten(turn: Turn, holder: LeaseHolder | undefined): void {
+  const { view, self } = turn.node
+  if (view === undefined || holder?.kind !== "view" || !holder.members.includes(self.id)) return
+  if (sameRing(holder.ring, view.ring) || holder.ring.sequence < view.ring.sequence) return
+  noteSequence(turn, holder.ring.sequence)
+  enterGather(turn, "ring-forgotten", undefined)
+}
+
+/** The witness has not given this view the voice for as long as a memo's pledge may bind: it goes on as if there were none. */
+export function goOnUnaided(turn: Turn): void {
+  const { node, now } = turn
+  const until = asksUntil(node)
+  if (until === undefined || until > now || hasVoice(node, now)) return
+  node.unaided = true
+  enterGather(turn, "witness-asked-in-vain", undefined)
+}
+
+export function nextForgotten(node: NodeState): Instant | undefined {
+  return upcoming(node, [asksUntil(node)])
+}
+
+/** Whoever holds the voice is waited out by then, if the witness has told of it (SPEC W11). */
+function asksUntil(node: NodeState): Instant | undefined {
+  const { view, durable, membership, config, amnesiaUntil = instant(0) } = node
+  if (view?.asksWitness !== true || membership.kind !== "operational") return undefined
+  if (durable.state.forgot !== true) return undefined
+  const longest = millis(Math.max(longestLease(config), pledgeDuration(node)))
+  const told = node.witness.watches.get(voiceLease(node.self.site))
+  const waitedOut = told === undefined ? 0 : after(told.since, millis(longest + config.timings.renewal))
+  return instant(Math.max(amnesiaUntil, after(view.installedAt, longest), waitedOut))
 }

@@ -11,7 +11,7 @@ import { jointOf } from "./configuration.ts"
 import { learnLongest } from "./configuration-spread.ts"
 import type { Joint } from "./configuration-state.ts"
 import { activationInstant, mergeDebts } from "./debts.ts"
-import { votersAmong } from "./forgotten.ts"
+import { abandonForgotten, mustAskWitness, votersAmong } from "./forgotten.ts"
 import { beginLooks } from "./links.ts"
 import { enterGather } from "./membership.ts"
 import { parseMessage } from "./messages.ts"
@@ -19,7 +19,7 @@ import { applyOrdered, compareNumbers, sameView, withPhase } from "./ordered.ts"
 import { adoptPin, adoptWait } from "./pin.ts"
 import { afterUnpledge, mergeTickets, pledgeRecovered } from "./pledges.ts"
 import { newestNumber, type Report, reportsOf } from "./report.ts"
-import { siteStanding } from "./standing.ts"
+import { siteStanding, stricter } from "./standing.ts"
 import type { NodeState, OrderedState, ReportedPhase, Ring, View } from "./state.ts"
 import { storeLearnt } from "./stored.ts"
 import { log, report as reportEvent, type Turn } from "./turn.ts"
@@ -49,17 +49,21 @@ export function installView(turn: Turn, seq: number): void {
   const joint = jointOf(node, reports)
   const forgetful = ring.members.filter((member) => reports.get(member)?.forgot === true)
   const voters = votersAmong(node, ring.members, joint, forgetful)
-  const standing = siteStanding(node, voters, joint)
+  const asksWitness = mustAskWitness(node, { members: ring.members, voters, joint }, reports)
+  const configured = siteStanding(node, voters, joint)
+  const standing = asksWitness ? stricter(configured, { kind: "needs-witness" }) : configured
   const entitled = standing.kind === "majority-alone"
   node.ordered = mergedState(turn, reports, ring, { seq, joint, entitled })
   node.view = {
     ...viewOf(node, ring, reports, activateAt, now),
     forgetful,
     voters,
+    asksWitness,
     standing,
     entitled,
     joint,
   }
+  abandonForgotten(turn, node.view)
   storeLearnt(turn)
   node.left = undefined
   node.ring = { ...ring, reports: new Map() }
@@ -181,7 +185,7 @@ function viewOf(
   reports: ReadonlyMap<NodeId, Report>,
   activateAt: Instant,
   now: Instant,
-): Omit<View, "forgetful" | "voters" | "standing" | "entitled" | "joint"> {
+): Omit<View, "forgetful" | "voters" | "asksWitness" | "standing" | "entitled" | "joint"> {
   return {
     ring: ring.id,
     members: ring.members,

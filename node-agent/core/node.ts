@@ -31,7 +31,7 @@ import type { NodeEffect } from "./effects.ts"
 import { relayEvents } from "./event-relay.ts"
 import type { LinkId, NodeEvent } from "./events.ts"
 import { onDeviceChecked, onFenceConfirmed, onFenceFailed } from "./fencing.ts"
-import { remember } from "./forgotten.ts"
+import { goOnUnaided, nextForgotten, remember } from "./forgotten.ts"
 import { joinPace } from "./gather-pace.ts"
 import { nextLinkWork, noteArrival, onLinkFrame, tickLinks } from "./links.ts"
 import { waitAnewIfLate } from "./local-health.ts"
@@ -228,6 +228,7 @@ function advance(turn: Turn): void {
   tellPhases(turn)
   coordinate(turn)
   remember(turn)
+  goOnUnaided(turn)
   relayEvents(turn)
   leaveWhenStopped(turn)
   callForToken(turn)
@@ -296,6 +297,7 @@ export function nextDeadline(node: NodeState): Instant | undefined {
     nextSiteWork(node),
     nextWitnessWork(node),
     nextCoordination(node),
+    nextForgotten(node),
     nextActivationWork(node),
     nextCommandWork(node),
     nextConfigurationWork(node),

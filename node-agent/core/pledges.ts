@@ -114,6 +114,14 @@ function abandoned(state: TicketState, now: Instant): Partial<TicketState> {
   return { ...givenAway(now), givenUp: maxEpoch(state.givenUp, state.epoch) }
 }
 
+/** Whatever it held or claimed: nobody here knows that it was not given up (SPEC V12). */
+export function abandonMandates(turn: Turn): void {
+  for (const state of turn.node.tickets.values()) {
+    tellGivenAway(turn, state)
+    updateTicket(turn.node, state.ticket, (each) => abandoned(each, turn.now))
+  }
+}
+
 /** A pledge that its view had ordered and some member had not delivered: bound all the same. */
 export function pledgeRecovered(turn: Turn, message: PledgeMessage): void {
   storePledge(turn, message)

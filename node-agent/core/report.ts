@@ -59,6 +59,8 @@ export interface Report {
   readonly amnesia: Millis
   /** It lost its record and has not learnt since what was done (SPEC V12). */
   readonly forgot?: boolean | null | undefined
+  /** It has waited for the witness in vain with all nodes of its site. */
+  readonly unaided?: boolean | null | undefined
   readonly pin: string | null
   /** It lost the pin with its record and believes no witness before somebody tells it one. */
   readonly pinLost: boolean
@@ -140,6 +142,7 @@ function reportOf(turn: Turn): Report {
         ? millis(0)
         : elapsed(now, node.amnesiaUntil),
     forgot: node.durable.state.forgot === true ? true : undefined,
+    unaided: node.unaided ? true : undefined,
     pin: node.witness.pin ?? null,
     pinLost: node.pinLost,
     wait: waitLeft(turn),

@@ -7,7 +7,10 @@ import { earliest, type Instant, instant, sameRing, type Ticket } from "../../pr
 import { mandateMajority } from "../../protocol/votes.ts"
 import type { NodeState, TicketState } from "./state.ts"
 
-/** Until when this view may speak for the site; undefined: it may not. Says nothing about `activateAt`. */
+/**
+ * Until when this view may speak for the site; undefined: it may not. Says nothing about `activateAt`. With the witness not before the
+ * word of the grant is delivered: until then it does not know what the memo says (SPEC VL6).
+ */
 export function voiceUntil(node: NodeState): Instant | undefined {
   const { view, ring } = node
   if (view === undefined || ring === undefined || !sameRing(ring.id, view.ring)) return undefined
@@ -16,7 +19,9 @@ export function voiceUntil(node: NodeState): Instant | undefined {
     case "majority-alone":
       return ring.lease
     case "needs-witness":
-      return view.voice.deadline === undefined ? undefined : earliest(ring.lease, view.voice.deadline)
+      return !view.entitled || view.voice.deadline === undefined
+        ? undefined
+        : earliest(ring.lease, view.voice.deadline)
     case "minority":
       return undefined
   }

@@ -164,6 +164,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     gate: options.gate,
     watchdog: initialWatchdog(self.watchdog, now),
     amnesiaUntil: undefined,
+    unaided: false,
     pinLost: state.pinLost === true,
     leaving: "no",
     leaveBy: undefined,

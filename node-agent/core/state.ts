@@ -95,6 +95,8 @@ export interface NodeState {
   watchdog: WatchdogState
   /** Until then this node's vote counts for no pledge: its record was lost (SPEC M9). */
   amnesiaUntil: Instant | undefined
+  /** Its record is lost, and the witness did not answer the whole site: that site goes on without it (SPEC V12). */
+  unaided: boolean
   /** The record was lost and nobody has told the pin yet: no witness is believed (SPEC W6). */
   pinLost: boolean
   leaving: "no" | "departing" | "departed"
@@ -253,6 +255,8 @@ export interface View {
   readonly forgetful: readonly NodeId[]
   /** Members whose votes count: not those that lost their record, unless all of the site are here (SPEC V12). */
   readonly voters: readonly NodeId[]
+  /** The whole site, which speaks with the witness all the same: those that remember are no majority (SPEC V12). */
+  readonly asksWitness: boolean
   /** Members whose vote counts for no pledge until then. */
   readonly amnesia: ReadonlyMap<NodeId, Instant>
   readonly departing: readonly NodeId[]

@@ -20,6 +20,7 @@ import {
 import { mandateVoters } from "../../protocol/votes.ts"
 import { claimedConfiguration, isRegistered, isRemovalProved } from "./configuration.ts"
 import { onRegistered } from "./configuration-spread.ts"
+import { outnumberForgotten } from "./forgotten.ts"
 import { nextMandateWork, wantsToClaim, witnessInReach } from "./mandate.ts"
 import { noteStoredMemo, type Plan } from "./memo.ts"
 import { believed, endWait, highestSeen, storeEpochs } from "./pin.ts"
@@ -319,6 +320,7 @@ function onRefusal(turn: Turn, answer: LeaseAnswer & { kind: "refused" }): void 
     // Shown by `status`: it goes on until an operator has registered, or applied, the configuration.
     reason: answer.reason === "configuration-newer" ? answer.reason : node.witness.reason,
   }
+  if (answer.name === voiceLease(node.self.site)) return outnumberForgotten(turn, answer.current?.holder)
   if (!answer.name.startsWith("mandate:")) return
   const ticket = ticketName(answer.name.slice("mandate:".length))
   const state = node.tickets.get(ticket)

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest"
 import { readDocument } from "../../node-agent/simulation/documents.ts"
 import { World } from "../../node-agent/simulation/world.ts"
-import { accepted, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
+import { siteId, ticketName } from "../../protocol/units.ts"
+import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
 import { apply, install } from "../support/configurations.ts"
 import { configOf, selfLease } from "../support/layouts.ts"
 
@@ -113,6 +114,146 @@ test("[V12] votes come back where the witness was never met", () => {
   expect(world.violations).toEqual([])
 })
 
+describe("[V12] a whole site asks the witness for what nobody else in it remembers", () => {
+  /** Node 1 of two acts alone under higher and higher voice epochs, and loses its record. */
+  function forgetsAlone(): World {
+    const world = new World(configOf("1x2"), { seed: 3 })
+    world.start()
+    world.run(8_000)
+    world.kill(2)
+    for (let restart = 0; restart < 3; restart += 1) {
+      world.run(15_000)
+      expect(world.active("ledger")).toEqual([1])
+      world.kill(1)
+      world.run(500)
+      world.start(1)
+    }
+    world.run(15_000)
+    world.kill(1)
+    world.loseDisk(1)
+    return world
+  }
+
+  test.each([
+    ["at once", 0],
+    ["when its amnesia is over", 15_000],
+  ])("its service goes on at a higher epoch: the other node comes %s", (_, wait) => {
+    const world = forgetsAlone()
+    world.start(1)
+    world.run(wait)
+    world.start(2)
+    expect(world.runUntil(() => world.core(1).view?.asksWitness === true, 3000)).toBe(true)
+    expect(world.runUntil(() => world.active("ledger").length === 1, 2000)).toBe(true)
+    world.run(20_000)
+    expect(world.core(1).view?.standing.kind).toBe("majority-alone")
+    expect(world.core(1).durable.state.forgot).toBe(false)
+    expect(world.violations).toEqual([])
+  })
+
+  test.each(["1x4", "1x4-last-man-standing"] as const)("%s: two forget what they did", (layout) => {
+    const world = new World(configOf(layout), { seed: 4 })
+    world.start()
+    world.run(10_000)
+    world.kill(3, 4)
+    world.run(25_000)
+    expect(world.active("ledger")).toHaveLength(1)
+    world.kill(1, 2)
+    world.loseDisk(1)
+    world.loseDisk(2)
+    world.run(1_000)
+    world.start()
+    expect(world.runUntil(() => world.active("ledger").length === 1, 5000)).toBe(true)
+    expect(world.core(3).view?.asksWitness).toBe(true)
+    world.run(30_000)
+    expect(world.core(3).view?.asksWitness).toBe(false)
+    expect(world.violations).toEqual([])
+  })
+
+  test("a service that runs with the witness's voice is not interrupted", () => {
+    const world = new World(configOf("2x2"), { seed: 1 })
+    world.start()
+    world.run(12_000)
+    world.kill(1)
+    world.run(8000)
+    world.loseDisk(1)
+    world.start(1)
+    const isGone = () => world.active("ledger").length !== 1
+    expect(world.runUntil(isGone, 14_000)).toBe(false)
+    expect(world.core(1).durable.state.forgot).toBe(false)
+  })
+
+  test.each(["2x2", "1x4"] as const)(
+    "%s: where the witness does not answer it waits, and then goes on without",
+    (layout) => {
+      const world = new World(configOf(layout), { seed: 2 })
+      world.start()
+      world.run(12_000)
+      world.cut(1, "@witness")
+      for (const id of [2, 3, 4]) world.cut(id, "@witness")
+      world.kill(1, 2)
+      world.loseDisk(1)
+      if (layout === "1x4") world.loseDisk(2)
+      world.start(1, 2)
+      world.run(9_000)
+      expect(world.core(1).view?.asksWitness).toBe(true)
+      expect([1, 2].some((id) => world.active("ledger").some((active) => active === id))).toBe(false)
+      world.run(15_000)
+      expect(world.core(1).view?.asksWitness).toBe(false)
+      expect(world.core(1).durable.state.forgot).toBe(false)
+      expect(world.core(2).durable.state.forgot ?? false).toBe(false)
+      expect(world.violations).toEqual([])
+    },
+  )
+
+  test("while it does, the configuration may change", () => {
+    const world = worldOf(cluster(2, 1))
+    world.start()
+    world.run(8_000)
+    world.kill(2)
+    world.run(500)
+    world.loseDisk(2)
+    world.start(2)
+    expect(world.runUntil(() => world.core(1).view?.asksWitness === true, 3000)).toBe(true)
+    world.run(500)
+    const timings = { voice_ttl_ms: 11_000 }
+    expect(apply(world, 1, cluster(2, 2, { witness, timings }))).toContain("done")
+    world.run(500)
+    expect(world.core(2).view?.asksWitness).toBe(true)
+    world.run(30_000)
+    expect(world.core(2).view?.asksWitness).toBe(false)
+    expect(world.violations).toEqual([])
+  })
+})
+
+test("[V12] what a tie-breaker that forgot may have given away alone is not held once more by its neighbour's votes", () => {
+  const names = ["north", "south", "west"]
+  const { witness: _, ...sites } = twoSites()
+  const plain = {
+    ...sites,
+    site: names.map((name, index) => ({ name, tie_breaker: `n${2 * index + 1}` })),
+    node: names.flatMap((name, index) =>
+      [2 * index + 1, 2 * index + 2].map((id) => node(id, name, { wan: `198.51.100.${id}` })),
+    ),
+    service: [service("ledger", selfLease)],
+  }
+  const world = worldOf(plain)
+  world.start()
+  world.run(15_000)
+  expect(world.active("ledger")).toEqual([1])
+  for (const id of [1, 3, 4, 5, 6]) world.cut(2, id)
+  world.run(1500)
+  world.command(1, { kind: "ticket-move", ticket: ticketName("main"), to: siteId("south") })
+  expect(world.runUntil(() => world.active("ledger")[0] === 3, 8000)).toBe(true)
+  world.kill(1)
+  world.loseDisk(1)
+  world.heal()
+  for (const id of [3, 4, 5, 6]) for (const other of [1, 2]) world.cut(other, id)
+  world.start(1)
+  expect(world.runUntil(() => world.core(2).view?.forgetful[0] === 1, 3000)).toBe(true)
+  world.run(30_000)
+  expect(world.violations).toEqual([])
+})
+
 test.each([
   ["with a witness", { witness }],
   ["without", {}],
@@ -124,7 +265,10 @@ test.each([
   world.run(1_000)
   world.loseDisk(2)
   world.start(2)
-  const isBack = () => world.core(1).view?.members.length === 2 && world.active("ledger").length === 1
+  const isBack = () => {
+    const { view } = world.core(1)
+    return view?.members.length === 2 && view.entitled && world.active("ledger").length === 1
+  }
   expect(world.runUntil(isBack, 20_000)).toBe(true)
   expect(apply(world, 1, cluster(3, 2, more))).toContain("would not speak for the site")
   world.run(60_000)

@@ -342,6 +342,18 @@ export const mutations: readonly Mutation[] = [
     shown: schedule("record-lost"),
   },
   {
+    name: "whole-site-does-not-ask",
+    rule: "[V12] a whole site of which no majority remembers asks the witness for what the others did",
+    patches: [
+      patch(
+        "node-agent/core/forgotten.ts",
+        "(layout) => layout.weight > 0 &&",
+        "(layout) => layout.weight < 0 &&",
+      ),
+    ],
+    shown: schedule("given-up-and-forgotten"),
+  },
+  {
     name: "set-back-not-seen",
     rule: "[W6] an object set back decides nothing that a node claims which saw what it forgot",
     patches: [

@@ -362,6 +362,28 @@ function recordLost(config: ClusterConfig): string | undefined {
   return stuck ?? notActive(world, [1, 3], 20_000) ?? world.violations[0]
 }
 
+/**
+ * [V12] Node 1 alone, with the witness's voice, gives the mandate away and loses its record. Node 2 was away from before that, and
+ * still has votes for it: the two are the whole site, and only the memo tells that they are void.
+ */
+function givenUpAndForgotten(config: ClusterConfig): string | undefined {
+  const main = config.tickets[0]?.name
+  const south = config.sites[1]?.name
+  if (main === undefined || south === undefined) return "no ticket"
+  return any(config, 2, (world, round) => {
+    for (const id of [1, 3, 4]) world.cut(2, id)
+    world.run(1500 + 700 * round)
+    world.command(1, { kind: "ticket-move", ticket: main, to: south })
+    const late = notActive(world, [3, 4], 8000)
+    if (late !== undefined) throw new Error(late)
+    world.kill(1)
+    world.loseDisk(1)
+    world.heal()
+    world.start(1)
+    world.run(5000)
+  })
+}
+
 export const schedules = {
   "record-lost": { layout: "1x3", play: recordLost },
   "deaf-holder": { layout: "1x2", play: deafHolder },
@@ -378,6 +400,7 @@ export const schedules = {
   },
   "shorter-ttl": { layout: "1x2", play: shorterTtl },
   "amnesiac-voter": { layout: "3x1", play: amnesiacVoter },
+  "given-up-and-forgotten": { layout: "2x2", play: givenUpAndForgotten },
   "late-member": { layout: "2x2", play: lateMember },
   "one-way-link": { layout: "1x3", play: oneWayLink },
   "first-contact": { layout: "1x2", play: firstContact },

@@ -1,9 +1,17 @@
 /** SPEC V12: who lost its record has no vote, until it has learnt what it forgot. */
 import { describe, expect, test } from "vitest"
-import { remember, votersAmong } from "../../../node-agent/core/forgotten.ts"
-import type { NodeState } from "../../../node-agent/core/state.ts"
+import {
+  goOnUnaided,
+  mustAskWitness,
+  nextForgotten,
+  outnumberForgotten,
+  remember,
+  votersAmong,
+} from "../../../node-agent/core/forgotten.ts"
+import type { Report } from "../../../node-agent/core/report.ts"
+import type { NodeState, View } from "../../../node-agent/core/state.ts"
 import { storeLearnt } from "../../../node-agent/core/stored.ts"
-import { epoch, ticketName } from "../../../protocol/units.ts"
+import { epoch, incarnation, millis, ticketName } from "../../../protocol/units.ts"
 import { siteLayout } from "../../../protocol/votes.ts"
 import { oneSite } from "../../support/config-builder.ts"
 import { configOf } from "../../support/layouts.ts"
@@ -37,6 +45,100 @@ describe("[V12] votes", () => {
     const forgot = ids(1)
     expect(votersAmong(node, ids(1, 2, 3), proposal, forgot)).toEqual(ids(2, 3))
     expect(votersAmong(node, ids(1, 2, 3, 4), proposal, forgot)).toEqual(ids(1, 2, 3, 4))
+  })
+})
+
+describe("[V12] a whole site asks the witness", () => {
+  interface Told {
+    readonly forgot?: boolean
+    readonly amnesia?: number
+    readonly unaided?: boolean
+  }
+  const lost: Told = { forgot: true, amnesia: 4000 }
+  const over: Told = { forgot: true }
+  const vain: Told = { forgot: true, unaided: true }
+  const knows: Told = {}
+  const pair = configOf("1x2")
+  const four = configOf("1x4")
+  const lastMan = configOf("1x4-last-man-standing")
+
+  test.each([
+    { what: "nobody forgot", config: pair, told: [knows, knows], asks: false },
+    { what: "one of a pair did", config: pair, told: [lost, knows], asks: true },
+    { what: "long ago", config: pair, told: [over, knows], asks: true },
+    { what: "and it was asked in vain", config: pair, told: [vain, knows], asks: false },
+    {
+      what: "but not all of its amnesia is over",
+      config: pair,
+      told: [{ ...vain, amnesia: 1 }, knows],
+      asks: true,
+    },
+    { what: "nobody remembers", config: pair, told: [lost, lost], asks: false },
+    { what: "a majority does", config: four, told: [lost, knows, knows, knows], asks: false },
+    { what: "half does", config: four, told: [lost, lost, knows, knows], asks: true },
+    { what: "asked in vain by one", config: four, told: [vain, over, knows, knows], asks: false },
+    { what: "another one's amnesia goes on", config: four, told: [vain, lost, knows, knows], asks: true },
+    { what: "the last man speaks", config: lastMan, told: [lost, knows, knows, knows], asks: true },
+    { what: "the witness has no weight", config, told: [lost, lost, knows], asks: false },
+    { what: "one is away, so who forgot has no vote", config: four, told: [lost, lost, knows], asks: false },
+  ])("$what: $asks", ({ config: of, told, asks }) => {
+    const node = startedNode(of)
+    const members = ids(...told.map((_, index) => index + 1))
+    const reports = new Map(
+      members.map((id, index) => [id, { amnesia: millis(0), ...told[index] } as Report]),
+    )
+    const forgetful = members.filter((id) => reports.get(id)?.forgot)
+    const voters = votersAmong(node, members, undefined, forgetful)
+    expect(mustAskWitness(node, { members, voters, joint: undefined }, reports)).toBe(asks)
+  })
+
+  function asking(until: number, more: Partial<View> = {}): NodeState {
+    const node = nodeInView(pair, [1, 2], { standing: { kind: "needs-witness" }, asksWitness: true, ...more })
+    node.durable = { ...node.durable, state: { ...node.durable.state, forgot: true } }
+    node.amnesiaUntil = at(until)
+    return node
+  }
+
+  test.each([
+    { what: "all that may bind is over", now: 11_100, until: 9000, unaided: true },
+    { what: "its amnesia is not", now: 11_100, until: 12_000, unaided: false },
+    { what: "it has not asked for long", now: 10_900, until: 9000, unaided: false },
+  ])("in vain, and $what: goes on unaided $unaided", ({ now, until, unaided }) => {
+    const node = asking(until)
+    expect(nextForgotten(node)).toBe(Math.max(until, nextForgotten(asking(0)) ?? 0))
+    goOnUnaided(turnAt(node, now))
+    expect(node.unaided).toBe(unaided)
+    expect(node.membership.kind).toBe(unaided ? "gather" : "operational")
+  })
+
+  test.each([
+    { what: "with the voice", deadline: 12_000, unaided: false },
+    { what: "without", deadline: 11_000, unaided: true },
+  ])("$what", ({ deadline, unaided }) => {
+    const voice = {
+      deadline: at(deadline),
+      own: true,
+      epoch: epoch(2),
+      grantedAt: at(1000),
+      waitedOut: false,
+    }
+    const node = asking(9000, { voice })
+    if (node.ring !== undefined) node.ring = { ...node.ring, lease: at(12_000) }
+    goOnUnaided(turnAt(node, 11_100))
+    expect(node.unaided).toBe(unaided)
+  })
+
+  test.each([
+    { what: "a ring of before", sequence: 9, members: ids(1), gathers: true },
+    { what: "of the same number", sequence: 7, members: ids(1), gathers: true },
+    { what: "a lower one", sequence: 6, members: ids(1), gathers: false },
+    { what: "of others", sequence: 9, members: ids(2), gathers: false },
+  ])("the voice is held for $what: the next ring is above it $gathers", ({ sequence, members, gathers }) => {
+    const node = asking(9000)
+    const ring = { sequence, representative: members[0] ?? node.self.id, incarnation: incarnation(0) }
+    outnumberForgotten(turnAt(node, 1200), { kind: "view", ring, members })
+    expect(node.membership.kind).toBe(gathers ? "gather" : "operational")
+    if (gathers) expect(node.sequence).toBeGreaterThanOrEqual(sequence)
   })
 })
 

@@ -80,6 +80,7 @@ export function nodeInView(
     phases: new Map(ids.map((id) => [id, stoppedServices(config)])),
     forgetful: [],
     voters: members.map(nodeId),
+    asksWitness: false,
     amnesia: new Map(),
     departing: [],
     departed: [],
