@@ -197,10 +197,11 @@ function localSuspects(node: NodeState, { service, record, view }: Situation): r
   return away.filter((id) => id === record.assignment?.owner || record.unstopped.includes(id))
 }
 
+/** An epoch is one site's, ever (SPEC M6): since a start at the present one, which rested on proof, no other site acted. */
 function remoteSuspects(node: NodeState, { service, record, ticket }: Situation): readonly NodeId[] {
-  const ownBefore = record.assignment !== undefined && mandateOf(record.assignment.epoch) === ticket.epoch
+  const proven = record.provenAt === ticket.epoch
   const released = ticket.releasedEpoch >= ticket.epoch - 1
-  if (!needsMandate(node, service.ticket) || ownBefore || released) return []
+  if (!needsMandate(node, service.ticket) || proven || released) return []
   return service.nodes.filter((id) => siteOf(node, id) !== node.self.site)
 }
 
@@ -227,11 +228,7 @@ export function isSettled(node: NodeState, service: ServiceConfig, now: Instant)
   if (record === undefined || ticket === undefined || view === undefined || record.assignment !== undefined)
     return false
   const situation = { service, record, ticket, view, now, planned: noPlan }
-  const assignedHere = record.provenAt === ticket.epoch && ticket.epoch > 0
-  return (
-    localSuspects(node, situation).length === 0 &&
-    (assignedHere || remoteSuspects(node, situation).length === 0)
-  )
+  return nodesToProve(node, situation).length === 0
 }
 
 /** Members whose configuration differs lock all services (SPEC S11): nothing is ordered until they agree. */

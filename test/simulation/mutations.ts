@@ -284,8 +284,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       patch(
         "node-agent/core/placement.ts",
-        "if (!needsMandate(node, service.ticket) || ownBefore || released) return []",
-        "if (!needsMandate(node, service.ticket) || ownBefore || released || !released) return []",
+        "if (!needsMandate(node, service.ticket) || proven || released) return []",
+        "if (!needsMandate(node, service.ticket) || proven || released || !released) return []",
       ),
     ],
     shown: schedule("site-killed"),

@@ -3,7 +3,7 @@ import { expect, test } from "vitest"
 import { createRandom } from "../../node-agent/core/random.ts"
 import { allFaults, Faults } from "../../node-agent/simulation/faults.ts"
 import { World } from "../../node-agent/simulation/world.ts"
-import { nodeId } from "../../protocol/units.ts"
+import { nodeId, serviceName } from "../../protocol/units.ts"
 import { protocolVersions } from "../../protocol/version.ts"
 import { service } from "../support/config-builder.ts"
 import { configOf, selfLease } from "../support/layouts.ts"
@@ -118,3 +118,30 @@ test.each([1, 2, 3, 4, 5, 6])(
     expect(world.violations).toEqual([])
   },
 )
+
+test("[S2] [P1] an operator who vouched for the other site is not asked again when the service fails or is moved", () => {
+  const world = new World(configOf("2x2", { service: [service("ledger", { proof: "operator" })] }))
+  const runsOn = (id: number) => world.runUntil(() => world.active("ledger")[0] === id, 30_000)
+  world.start()
+  expect(runsOn(1)).toBe(true)
+  for (const id of [1, 2]) world.powerOff(id)
+  world.run(30_000)
+  expect(world.active("ledger")).toEqual([])
+  for (const id of [1, 2]) world.command(3, { kind: "fence-confirm", node: nodeId(id) })
+  expect(runsOn(3)).toBe(true)
+  world.start(1)
+  world.start(2)
+  // A new view does not know any more what was vouched for in the one before.
+  world.kill(4)
+  world.run(3000)
+  world.start(4)
+  world.run(10_000)
+  world.die(3, serviceName("ledger"))
+  world.run(5000)
+  expect(world.active("ledger")).toHaveLength(1)
+  const [owner] = world.active("ledger")
+  const other = owner === 3 ? 4 : 3
+  world.command(3, { kind: "service-move", service: serviceName("ledger"), to: nodeId(other) })
+  expect(runsOn(other)).toBe(true)
+  expect(world.violations).toEqual([])
+})

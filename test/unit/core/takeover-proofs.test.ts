@@ -137,6 +137,15 @@ describe("proofs", () => {
     expect(placed({ config: guardedSites, ticket: mandate(2) })).toBe("blocked 3,4")
   })
 
+  test("[S2] once proofs were complete at this epoch of the mandate, the other site needs none any more", () => {
+    // It was assigned here, and stopped since: it failed, or is moved.
+    const record = { provenAt: epoch(2), assignment: undefined }
+    const situation = { config: guardedSites, ticket: mandate(2, 1199), record }
+    expect(placed(situation)).toBe("assign 1")
+    expect(placed({ ...situation, record: { ...record, provenAt: epoch(1) } })).toBe("blocked 3,4")
+    expect(placed({ ...situation, members: [1], record: { ...record, doubt: true } })).toBe("blocked 2")
+  })
+
   test("[M11] [S2] a mandate released with all owners stopped needs no proof", () => {
     const released = { ...mandate(2, 1199), releasedEpoch: epoch(1) }
     expect(placed({ config: guardedSites, ticket: released })).toBe("assign 1")
