@@ -81,6 +81,8 @@ export class Faults {
   readonly #changes: Changes | undefined
   #mended = false
   #forgot = false
+  /** The witness, and with it every memo. */
+  #replaced = false
   #snapshot: ArbiterState | undefined
 
   /** Without `changes` the configuration stays as it is. */
@@ -376,7 +378,9 @@ export class Faults {
           witness.twin === undefined ? { state: witness.state, share: this.#pick([0.1, 0.5]) } : undefined
         break
       case "witness-replaced":
-        if (this.#mayRollBack && !this.#forgot) witness.replace()
+        if (!this.#mayRollBack || this.#forgot) break
+        this.#replaced = true
+        witness.replace()
         break
       case "witness-clock":
         witness.clockOffset += this.#pick([-20_000, 20_000])
@@ -432,17 +436,26 @@ export class Faults {
     if (!set.delete(name)) set.add(name)
   }
 
-  /** One node may forget, where the others of its site remember what any view of it has done. */
+  /** One node of a site at a time may forget, where the others or the memo know what any view of it has done (SPEC V12). */
   #forget(id: number): void {
-    const { site } = this.#world.host(id)
+    const host = this.#world.host(id)
     const config = this.#world.newest
-    const others = config.nodes.filter((node) => node.site === site && node.id !== id).map((node) => node.id)
-    const remembered = viewStanding(config, siteId(site), others).kind === "majority-alone"
-    if (!remembered || this.#forgot || this.#snapshot !== undefined) return
+    const standing = (members: readonly NodeId[]) => viewStanding(config, siteId(host.site), members).kind
+    const others = config.nodes
+      .filter((node) => node.site === host.site && node.id !== id)
+      .map((node) => node.id)
+    const disks = others.map((other) => this.#world.host(other).disk)
+    const remember = disks.every((disk) => disk !== undefined && disk.forgot !== true)
+    const rest = standing(others)
+    // Where a change is under way an operator's word is needed: a node that it adds is in no view yet.
+    const changing = disks.some((disk) => (disk?.configuration?.prepared ?? null) !== null)
+    const needsMemo = rest === "needs-witness" && standing([host.id]) !== "majority-alone"
+    const inMemo = needsMemo && !this.#replaced && !changing
+    if (!remember || (rest !== "majority-alone" && !inMemo) || this.#snapshot !== undefined) return
     this.#forgot = true
     this.#world.loseDisk(id)
     // Who lost the record is given the newest file (SPEC LC7).
-    this.#world.host(id).config = config
+    host.config = config
     this.#world.start(id)
   }
 

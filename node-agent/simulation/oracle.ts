@@ -7,7 +7,8 @@
  * - I2: two nodes of a site that exercise voice do so in one view, two that exercise a ticket's mandate are in one site.
  *   Rights are taken as intervals from the later of now and `activateAt`: what overlaps would be exercised by both if
  *   nothing else happened.
- * - I3: epochs of successive activations never fall, and one epoch is never used by two nodes.
+ * - I3: epochs of successive activations never fall, and one epoch is never used by two nodes. Passed over where a site goes
+ *   on without the memo after a lost record (SPEC V12).
  * - I4: members of a view that have delivered the same messages have the same state.
  * - I5: commands acknowledged to operators are not lost (`acknowledged.ts`).
  * - Durable numbers and ring sequences never fall; a ring has one set of members.
@@ -225,6 +226,8 @@ export class Oracle {
   stepped(host: Host, now: number): void {
     const { node } = host
     if (node === undefined) return
+    // The memo was not to be had after a lost record: epochs may fall (SPEC V12).
+    if (node.unaided) this.#lastActivation.clear()
     const seen = this.#seenOf(host)
     const { looked } = seen
     const lease = node.ring?.lease
