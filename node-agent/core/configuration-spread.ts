@@ -17,7 +17,7 @@ import {
 } from "../../protocol/units.ts"
 import { siteLayout } from "../../protocol/votes.ts"
 import { giveUp } from "./activations.ts"
-import type { Prepared } from "./configuration-state.ts"
+import type { Obligations, Prepared } from "./configuration-state.ts"
 import { configureLinks } from "./link-state.ts"
 import { enterGather, leaveRing } from "./membership.ts"
 import { piecesMax, piecesOf } from "./messages.ts"
@@ -64,17 +64,25 @@ export function takeUp(turn: Turn, config: ClusterConfig, document: string): voi
   // What only this node's file says gives way to what a ring has ordered.
   const isOther = own === undefined && adopting === undefined && config.checksum !== known.checksum
   if (config.version < known.version || (config.version === known.version && !isOther)) return
-  const { lease, mandateTtl } = node.config.timings
   node.configuration = {
     ...node.configuration,
-    longest: {
-      lease: millis(Math.max(lease, config.timings.lease)),
-      mandateTtl: millis(Math.max(mandateTtl, config.timings.mandateTtl)),
-    },
+    longest: longestOf(turn, config),
     adopting: { config, document, write: 0 },
   }
   const write = storeConfiguration(turn)
   node.configuration = { ...node.configuration, adopting: { config, document, write } }
+}
+
+/** Of both, and of what was before them: until that is settled, or if this one was to be taken up and never was. */
+function longestOf({ node, now }: Turn, { timings }: ClusterConfig): Obligations {
+  const { longest, settledAt, adopting } = node.configuration
+  const isRunning = adopting !== undefined || (settledAt !== undefined && settledAt > now)
+  const all: readonly Obligations[] = [node.config.timings, timings, ...(isRunning ? [longest] : [])]
+  return {
+    lease: millis(Math.max(...all.map(({ lease }) => lease))),
+    mandateTtl: millis(Math.max(...all.map(({ mandateTtl }) => mandateTtl))),
+    voiceTtl: millis(Math.max(...all.map(({ voiceTtl = 0 }) => voiceTtl))),
+  }
 }
 
 /** After a write: what was to be taken up and is stored. The ring of the old configuration is left for good. */
@@ -109,25 +117,33 @@ function settledAt(
   next: ClusterConfig,
   now: Instant,
 ): Instant | undefined {
-  const same =
-    before.timings.lease === next.timings.lease && before.timings.mandateTtl === next.timings.mandateTtl
-  return same ? node.configuration.settledAt : settlingEnd(node, now)
+  const { settledAt: known, longest } = node.configuration
+  // One that was to be taken up between the two never was.
+  const isSkipped = known === undefined && longest.mandateTtl > next.timings.mandateTtl
+  return isSkipped || timingsDiffer(before, next) ? settlingEnd(node, now) : known
+}
+
+export function timingsDiffer({ timings: a }: ClusterConfig, { timings: b }: ClusterConfig): boolean {
+  return a.lease !== b.lease || a.mandateTtl !== b.mandateTtl || a.voiceTtl !== b.voiceTtl
 }
 
 /** Obligations of the configuration before have run out by then. */
 export function settlingEnd(node: NodeState, now: Instant): Instant {
-  const { lease, mandateTtl } = node.configuration.longest
-  return after(now, stretched(millis(Math.max(lease, mandateTtl)), node.config.timings.rho))
+  const { lease, mandateTtl, voiceTtl = 0 } = node.configuration.longest
+  return after(now, stretched(millis(Math.max(lease, mandateTtl, voiceTtl)), node.config.timings.rho))
 }
 
 /**
  * What the site pledged in views without this node may have been pledged under a longer TTL than it ever had in use: bound
- * for as long (SPEC LC5, M4).
+ * for as long (SPEC LC5, M4). So it is by what it forgot (M9).
  */
 export function learnLongest(turn: Turn, mandateTtl: Millis): void {
   const { node, now } = turn
   const { longest } = node.configuration
   if (mandateTtl <= longest.mandateTtl) return
+  const more = millis(mandateTtl - Math.max(longest.mandateTtl, node.config.timings.mandateTtl))
+  if (node.amnesiaUntil !== undefined && more > 0)
+    node.amnesiaUntil = after(node.amnesiaUntil, stretched(more, node.config.timings.rho))
   node.configuration = { ...node.configuration, longest: { ...longest, mandateTtl } }
   node.configuration = { ...node.configuration, settledAt: settlingEnd(node, now) }
   storeConfiguration(turn)

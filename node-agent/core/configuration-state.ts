@@ -19,7 +19,7 @@ export interface ConfigurationState {
     | undefined
   /** Pieces of a configuration that a peer, not the ring, is telling. */
   readonly told: ReadonlyMap<NodeId, readonly (string | undefined)[]>
-  /** What obligations are counted by: the longer of this configuration's and its predecessor's. */
+  /** What obligations are counted by: the longest of this configuration, its predecessor and those before whose time is not over. */
   readonly longest: Obligations
   /** Timings do not change again before then: obligations of the one before have run out. */
   readonly settledAt: Instant | undefined
@@ -42,6 +42,8 @@ export interface ConfigurationState {
 export interface Obligations {
   readonly lease: Millis
   readonly mandateTtl: Millis
+  /** Older versions do not say. */
+  readonly voiceTtl?: Millis | undefined
 }
 
 export interface Prepared {

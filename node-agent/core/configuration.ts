@@ -16,7 +16,7 @@ import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { type ConfigChange, configChange } from "../../protocol/config-change.ts"
 import { after, type Instant, millis, type NodeId, ringKey } from "../../protocol/units.ts"
 import { siteLayout, type ViewStanding, viewStanding } from "../../protocol/votes.ts"
-import { storeConfiguration, takeUp } from "./configuration-spread.ts"
+import { storeConfiguration, takeUp, timingsDiffer } from "./configuration-spread.ts"
 import type { Joint, Prepared } from "./configuration-state.ts"
 import type { CommandResult } from "./effects.ts"
 import { votersAmong } from "./forgotten.ts"
@@ -92,10 +92,6 @@ function refusalOf(node: NodeState, next: ClusterConfig, now: Instant): CommandR
       "the members of this view would not speak for the site by the new configuration: start the others first",
     )
   return refusalOfRemoval(node, change, view)
-}
-
-function timingsDiffer(a: ClusterConfig, b: ClusterConfig): boolean {
-  return a.timings.lease !== b.timings.lease || a.timings.mandateTtl !== b.timings.mandateTtl
 }
 
 function standingBy(config: ClusterConfig, node: NodeState, { members, forgetful }: View): ViewStanding {

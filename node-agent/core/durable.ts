@@ -3,7 +3,8 @@
  * `persisted`; nothing in it is spoken before (SPEC D1). A missing or torn file is amnesia (SPEC M9).
  */
 import type { NamedTag } from "../../protocol/summaries.ts"
-import type { Epoch, Incarnation, Millis, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
+import type { Epoch, Incarnation, NodeId, SiteId, Ticket } from "../../protocol/units.ts"
+import type { Obligations } from "./configuration-state.ts"
 
 export interface DurablePledge {
   readonly ticket: Ticket
@@ -39,7 +40,7 @@ export interface DurableConfiguration {
   readonly document: string | null
   readonly prepared: { readonly document: string; readonly voice: number; readonly ring: number } | null
   /** What obligations of the one before are counted by. */
-  readonly longest: { readonly lease: Millis; readonly mandateTtl: Millis } | null
+  readonly longest: Obligations | null
 }
 
 export interface DurableState {

@@ -9,7 +9,7 @@ import { siteLayout, standingIn } from "../../protocol/votes.ts"
 import type { Joint } from "./configuration-state.ts"
 import { enterGather } from "./membership.ts"
 import { longestLease } from "./pin.ts"
-import { abandonMandates, pledgeDuration } from "./pledges.ts"
+import { abandonMandates } from "./pledges.ts"
 import type { Report } from "./report.ts"
 import { hasVoice } from "./rights.ts"
 import { noteSequence } from "./sequence.ts"
@@ -108,7 +108,7 @@ function asksUntil(node: NodeState): Instant | undefined {
   const { view, durable, membership, config, amnesiaUntil = instant(0) } = node
   if (view?.asksWitness !== true || membership.kind !== "operational") return undefined
   if (durable.state.forgot !== true) return undefined
-  const longest = millis(Math.max(longestLease(config), pledgeDuration(node)))
+  const longest = longestLease(node)
   const told = node.witness.watches.get(voiceLease(node.self.site))
   const waitedOut = told === undefined ? 0 : after(told.since, millis(longest + config.timings.renewal))
   return instant(Math.max(amnesiaUntil, after(view.installedAt, longest), waitedOut))

@@ -6,7 +6,6 @@
  * share no node, so nobody could tell the second that the object it meets was made anew. A view that speaks alone shares a
  * node with each view that ever spoke with the witness (SPEC V6), and that node brings the pin.
  */
-import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { isOlderTag, type LeaseSummary, sameHolder, sameTag } from "../../protocol/lease.ts"
 import type { NamedTag, Reply } from "../../protocol/summaries.ts"
 import { after, instant, type Millis, millis, stretched } from "../../protocol/units.ts"
@@ -98,16 +97,18 @@ export function acceptStranger(turn: Turn): boolean {
   const { node } = turn
   const { stranger, strangerSince } = node.witness
   if (stranger === undefined || strangerSince === undefined) return false
-  const wait = millis(Math.max(0, strangerSince + longestLease(node.config) - turn.now))
+  const wait = millis(Math.max(0, strangerSince + longestLease(node) - turn.now))
   adoptStranger(turn, stranger, wait)
   order(turn, { kind: "accept", witness: stranger, wait })
   return true
 }
 
 /** What an object may have granted is over after it, whoever counts. */
-export function longestLease({ timings }: Pick<ClusterConfig, "timings">): Millis {
-  const { voiceTtl, mandateTtl, rho } = timings
-  return stretched(millis(Math.max(voiceTtl, mandateTtl)), rho)
+export function longestLease({ config, configuration }: Pick<NodeState, "config" | "configuration">): Millis {
+  const { voiceTtl, mandateTtl, rho } = config.timings
+  const { longest } = configuration
+  const all = [voiceTtl, mandateTtl, longest.voiceTtl ?? 0, longest.mandateTtl]
+  return stretched(millis(Math.max(...all)), rho)
 }
 
 /** Believed from now on; no claim is made for `wait`. */

@@ -138,7 +138,8 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     activations: new Map(config.services.map(({ name }) => [name, unknownActivation(name)])),
     witness: {
       ...initialWitness(state.witness?.incarnation, timings.summaryInterval, now),
-      believeFrom: state.witness?.waits === true ? after(now, longestLease(config)) : undefined,
+      believeFrom:
+        state.witness?.waits === true ? after(now, longestLease({ config, configuration })) : undefined,
     },
     sites: new Map(
       config.sites
@@ -179,7 +180,8 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
     nextEvent: 1,
   }
   node.tickets = initialTickets(node, now)
-  if (configuration.longest.lease > timings.lease || configuration.longest.mandateTtl > timings.mandateTtl)
+  const { lease, mandateTtl, voiceTtl = 0 } = configuration.longest
+  if (lease > timings.lease || mandateTtl > timings.mandateTtl || voiceTtl > timings.voiceTtl)
     node.configuration = { ...configuration, settledAt: settlingEnd(node, now) }
   if (state.forgot === true) node.amnesiaUntil = after(now, pledgeDuration(node))
   return node

@@ -1,9 +1,11 @@
 import { expect, test } from "vitest"
 import { reportedPrepared } from "../../../node-agent/core/configuration.ts"
 import { adoptStored, learnLongest, takeUp } from "../../../node-agent/core/configuration-spread.ts"
+import { longestLease } from "../../../node-agent/core/pin.ts"
 import { bindingTtl, pledgeDuration } from "../../../node-agent/core/pledges.ts"
+import type { NodeState } from "../../../node-agent/core/state.ts"
 import { millis, stretched } from "../../../protocol/units.ts"
-import { accepted, oneSite, parse, twoSites } from "../../support/config-builder.ts"
+import { accepted, oneSite, type Plain, parse, twoSites } from "../../support/config-builder.ts"
 import { at, nodeInView, turnAt } from "./node-builder.ts"
 
 const { witness } = twoSites()
@@ -40,4 +42,45 @@ test("[LC5] a longer TTL that members or the memo tell of is stored, binds, and 
   expect(bindingTtl(node)).toBe(long)
   node.steppedAt = at(2000 + stretched(long, rho))
   expect(bindingTtl(node)).toBe(mandateTtl)
+})
+
+const minute = 60_000
+const versionOf = (version: number, timings: Plain = {}) =>
+  accepted(parse({ ...oneSite(2), version, witness, timings }))
+
+function takenUp(node: NodeState, version: number, now: number): void {
+  const turn = turnAt(node, now)
+  takeUp(turn, versionOf(version), `document of ${version}`)
+  node.durable = { ...node.durable, written: node.configuration.adopting?.write ?? 0 }
+  adoptStored(turn)
+}
+
+test.each(["mandate_ttl_ms", "voice_ttl_ms"])(
+  "[LC5] [W6] a longer %s counts until its time is over, whatever changes meanwhile",
+  (key) => {
+    const node = nodeInView(versionOf(1, { [key]: minute }), [1, 2])
+    const { rho } = node.config.timings
+    takenUp(node, 2, 1_100)
+    takenUp(node, 3, 30_000)
+    expect(longestLease(node)).toBe(stretched(millis(minute), rho))
+    expect(bindingTtl(node)).toBe(key === "mandate_ttl_ms" ? minute : node.config.timings.mandateTtl)
+    takenUp(node, 4, 1_100 + stretched(millis(minute), rho))
+    expect(longestLease(node)).toBeLessThan(minute)
+  },
+)
+
+test("[LC5] so does one that was to be taken up, and never was, as the next came before it was stored", () => {
+  const node = nodeInView(versionOf(1), [1, 2])
+  takeUp(turnAt(node, 1_100), versionOf(2, { mandate_ttl_ms: minute }), "document of 2")
+  takenUp(node, 3, 1_200)
+  expect(node.config.version).toBe(3)
+  expect(pledgeDuration(node)).toBe(stretched(millis(minute), node.config.timings.rho))
+  expect(bindingTtl(node)).toBe(minute)
+})
+
+test("[LC5] [M9] a longer TTL that others tell of prolongs the amnesia", () => {
+  const node = nodeInView(versionOf(3), [1, 2])
+  node.amnesiaUntil = at(11_000)
+  learnLongest(turnAt(node, 1_100), millis(minute))
+  expect(node.amnesiaUntil).toBeGreaterThanOrEqual(11_000 + minute - node.config.timings.mandateTtl)
 })
