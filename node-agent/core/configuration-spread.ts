@@ -73,7 +73,7 @@ export function takeUp(turn: Turn, config: ClusterConfig, document: string): voi
   node.configuration = { ...node.configuration, adopting: { config, document, write } }
 }
 
-/** Of both, and of what was before them: until that is settled, or if this one was to be taken up and never was. */
+/** Of both; of those before, until they are settled; and of one that was to be taken up, and is not, as this one comes first. */
 function longestOf({ node, now }: Turn, { timings }: ClusterConfig): Obligations {
   const { longest, settledAt, adopting } = node.configuration
   const isRunning = adopting !== undefined || (settledAt !== undefined && settledAt > now)
@@ -123,6 +123,7 @@ function settledAt(
   return isSkipped || timingsDiffer(before, next) ? settlingEnd(node, now) : known
 }
 
+/** In what obligations are counted by: such a change has to settle before the next one. */
 export function timingsDiffer({ timings: a }: ClusterConfig, { timings: b }: ClusterConfig): boolean {
   return a.lease !== b.lease || a.mandateTtl !== b.mandateTtl || a.voiceTtl !== b.voiceTtl
 }
@@ -134,8 +135,8 @@ export function settlingEnd(node: NodeState, now: Instant): Instant {
 }
 
 /**
- * What the site pledged in views without this node may have been pledged under a longer TTL than it ever had in use: bound
- * for as long (SPEC LC5, M4). So it is by what it forgot (M9).
+ * Views without this node may have pledged the site's vote under a longer TTL than it ever had in use: it is bound for as long
+ * (SPEC LC5, M4), and its amnesia lasts as long (M9).
  */
 export function learnLongest(turn: Turn, mandateTtl: Millis): void {
   const { node, now } = turn

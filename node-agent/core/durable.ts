@@ -39,7 +39,7 @@ export interface DurableConfiguration {
   /** Of the active one; null: the node's own file. */
   readonly document: string | null
   readonly prepared: { readonly document: string; readonly voice: number; readonly ring: number } | null
-  /** What obligations of the one before are counted by. */
+  /** What obligations are counted by, until those of configurations before are over. */
   readonly longest: Obligations | null
 }
 

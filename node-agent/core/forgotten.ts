@@ -1,7 +1,8 @@
 /**
  * Nodes that lost their record (SPEC V12): such a node has no vote, but in a view of its whole site. Views that spoke may share that
  * node alone with the present one, and what they decided, under which numbers, it cannot say. It counts again once it is in a view
- * that speaks after its amnesia (M9); until then its record says so, restarts included.
+ * that speaks after its amnesia (M9); until then its record says so, restarts included. A whole site in which too few remember asks
+ * the witness, whose memo tells what the others did.
  */
 import { type LeaseHolder, voiceLease } from "../../protocol/lease.ts"
 import { after, type Instant, instant, millis, type NodeId, sameRing } from "../../protocol/units.ts"
@@ -51,8 +52,8 @@ export function mustAskWitness(
 }
 
 /**
- * Those that forgot may have spoken without anybody here, and no memo says what they gave away: what a whole site has of a mandate
- * from before is not counted on.
+ * Those that forgot may have spoken alone, and no memo tells what they gave away: a whole site does not count on what it has of a
+ * mandate from before.
  */
 export function abandonForgotten(turn: Turn, view: View): void {
   const { node, now } = turn
@@ -103,7 +104,7 @@ export function nextForgotten(node: NodeState): Instant | undefined {
   return upcoming(node, [asksUntil(node)])
 }
 
-/** Whoever holds the voice is waited out by then, if the witness has told of it (SPEC W11). */
+/** When a node that forgot may go on without the witness: whoever it was told holds the voice is waited out (SPEC W11). */
 function asksUntil(node: NodeState): Instant | undefined {
   const { view, durable, membership, config, amnesiaUntil = instant(0) } = node
   if (view?.asksWitness !== true || membership.kind !== "operational") return undefined

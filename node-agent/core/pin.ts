@@ -103,7 +103,7 @@ export function acceptStranger(turn: Turn): boolean {
   return true
 }
 
-/** What an object may have granted is over after it, whoever counts. */
+/** What an object may have granted, also under a configuration before, is over after it, whoever counts. */
 export function longestLease({ config, configuration }: Pick<NodeState, "config" | "configuration">): Millis {
   const { voiceTtl, mandateTtl, rho } = config.timings
   const { longest } = configuration

@@ -59,7 +59,7 @@ export interface Report {
   readonly amnesia: Millis
   /** It lost its record and has not learnt since what was done (SPEC V12). */
   readonly forgot?: boolean | null | undefined
-  /** It has waited for the witness in vain with all nodes of its site. */
+  /** It waited for the witness in vain, with all nodes of its site (SPEC V12). */
   readonly unaided?: boolean | null | undefined
   readonly pin: string | null
   /** It lost the pin with its record and believes no witness before somebody tells it one. */

@@ -8,8 +8,8 @@ import { mandateMajority } from "../../protocol/votes.ts"
 import type { NodeState, TicketState } from "./state.ts"
 
 /**
- * Until when this view may speak for the site; undefined: it may not. Says nothing about `activateAt`. With the witness not before the
- * word of the grant is delivered: until then it does not know what the memo says (SPEC VL6).
+ * Until when this view may speak for the site; undefined: it may not. Says nothing about `activateAt`. A view that needs the witness
+ * may once it has delivered the word of the grant: before that it does not know what the memo says (SPEC VL6).
  */
 export function voiceUntil(node: NodeState): Instant | undefined {
   const { view, ring } = node
