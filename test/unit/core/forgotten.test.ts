@@ -64,24 +64,39 @@ describe("[V12] a whole site asks the witness", () => {
 
   test.each([
     { what: "nobody forgot", config: pair, told: [knows, knows], asks: false },
-    { what: "one of a pair did", config: pair, told: [lost, knows], asks: true },
-    { what: "long ago", config: pair, told: [over, knows], asks: true },
-    { what: "and it was asked in vain", config: pair, told: [vain, knows], asks: false },
+    { what: "one of a pair forgot", config: pair, told: [lost, knows], asks: true },
+    { what: "one of a pair, its amnesia is over", config: pair, told: [over, knows], asks: true },
+    { what: "one of a pair, which asked in vain", config: pair, told: [vain, knows], asks: false },
     {
-      what: "but not all of its amnesia is over",
+      what: "asked in vain, its amnesia goes on",
       config: pair,
       told: [{ ...vain, amnesia: 1 }, knows],
       asks: true,
     },
     { what: "nobody remembers", config: pair, told: [lost, lost], asks: false },
-    { what: "a majority does", config: four, told: [lost, knows, knows, knows], asks: false },
-    { what: "half does", config: four, told: [lost, lost, knows, knows], asks: true },
-    { what: "asked in vain by one", config: four, told: [vain, over, knows, knows], asks: false },
-    { what: "another one's amnesia goes on", config: four, told: [vain, lost, knows, knows], asks: true },
-    { what: "the last man speaks", config: lastMan, told: [lost, knows, knows, knows], asks: true },
+    { what: "a majority remembers", config: four, told: [lost, knows, knows, knows], asks: false },
+    { what: "half remembers", config: four, told: [lost, lost, knows, knows], asks: true },
+    {
+      what: "half remembers, one asked in vain",
+      config: four,
+      told: [vain, over, knows, knows],
+      asks: false,
+    },
+    {
+      what: "asked in vain, one amnesia goes on",
+      config: four,
+      told: [vain, lost, knows, knows],
+      asks: true,
+    },
+    {
+      what: "any one speaks with the witness",
+      config: lastMan,
+      told: [lost, knows, knows, knows],
+      asks: true,
+    },
     { what: "the witness has no weight", config, told: [lost, lost, knows], asks: false },
-    { what: "one is away, so who forgot has no vote", config: four, told: [lost, lost, knows], asks: false },
-  ])("$what: $asks", ({ config: of, told, asks }) => {
+    { what: "one is away: who forgot has no vote", config: four, told: [lost, lost, knows], asks: false },
+  ])("$what: asks $asks", ({ config: of, told, asks }) => {
     const node = startedNode(of)
     const members = ids(...told.map((_, index) => index + 1))
     const reports = new Map(
@@ -112,9 +127,9 @@ describe("[V12] a whole site asks the witness", () => {
   })
 
   test.each([
-    { what: "with the voice", deadline: 12_000, unaided: false },
-    { what: "without", deadline: 11_000, unaided: true },
-  ])("$what", ({ deadline, unaided }) => {
+    { what: "it has the voice", deadline: 12_000, unaided: false },
+    { what: "it had the voice, which ran out", deadline: 11_000, unaided: true },
+  ])("$what: goes on unaided $unaided", ({ deadline, unaided }) => {
     const voice = {
       deadline: at(deadline),
       own: true,
@@ -129,11 +144,11 @@ describe("[V12] a whole site asks the witness", () => {
   })
 
   test.each([
-    { what: "a ring of before", sequence: 9, members: ids(1), gathers: true },
-    { what: "of the same number", sequence: 7, members: ids(1), gathers: true },
-    { what: "a lower one", sequence: 6, members: ids(1), gathers: false },
-    { what: "of others", sequence: 9, members: ids(2), gathers: false },
-  ])("the voice is held for $what: the next ring is above it $gathers", ({ sequence, members, gathers }) => {
+    { what: "a ring of a higher number", sequence: 9, members: ids(1), gathers: true },
+    { what: "one of the same number", sequence: 7, members: ids(1), gathers: true },
+    { what: "one of a lower number", sequence: 6, members: ids(1), gathers: false },
+    { what: "a ring of others", sequence: 9, members: ids(2), gathers: false },
+  ])("the voice is held for $what: gathers for one above it $gathers", ({ sequence, members, gathers }) => {
     const node = asking(9000)
     const ring = { sequence, representative: members[0] ?? node.self.id, incarnation: incarnation(0) }
     outnumberForgotten(turnAt(node, 1200), { kind: "view", ring, members })
