@@ -60,9 +60,9 @@ export const profiles: Readonly<Record<ProfileName, Timings>> = {
     retransmit: millis(30),
     misses: 3,
     lease: millis(180),
-    /** About fourteen nodes at a third of a millisecond a hop. */
+    /** Fifteen nodes at a third of a millisecond a hop (SPEC T17). */
     pass: millis(5),
-    /** As measured with SCHED_FIFO; without it one in a thousand took 50 ms: the agent falls back to `industrial`. */
+    /** As measured with SCHED_FIFO; without it one in a thousand took 50 ms: the agent does not start (SPEC H10). */
     lateness: millis(30),
     /** One join lost and its sender late, no more (T4): 50 + 90 + 60 = 200 ms to the new view. */
     gatherWait: millis(60),

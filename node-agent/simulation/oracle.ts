@@ -87,9 +87,9 @@ export class Oracle {
   readonly #hosts: ReadonlyMap<number, Host>
   readonly #seen = new Map<Host, Seen>()
   readonly #lastActivation = new Map<ServiceName, { epoch: string; node: number }>()
-  /** By `ring|number`: the state, and who had it first. */
   /** Activations, as `service|epoch`, that a guest which stood still woke with: its next view may go on with them (SPEC, out of scope). */
   readonly #handedOn = new Set<string>()
+  /** By `ring|number`: the state, and who had it first. */
   readonly #states = new Map<string, { readonly text: string; readonly node: number }>()
   readonly #members = new Map<string, string>()
   /** By `ring|node`: the true time of the node's latest handling of the ring's token. */

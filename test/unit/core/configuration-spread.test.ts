@@ -69,7 +69,7 @@ test.each(["mandate_ttl_ms", "voice_ttl_ms"])(
   },
 )
 
-test("[LC5] so does one that was to be taken up, and never was, as the next came before it was stored", () => {
+test("[LC5] a longer TTL that was to be taken up counts, though the next configuration came before it was stored", () => {
   const node = nodeInView(versionOf(1), [1, 2])
   takeUp(turnAt(node, 1_100), versionOf(2, { mandate_ttl_ms: minute }), "document of 2")
   takenUp(node, 3, 1_200)
