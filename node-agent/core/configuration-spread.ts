@@ -119,7 +119,10 @@ function settledAt(
 ): Instant | undefined {
   const { settledAt: known, longest } = node.configuration
   // One that was to be taken up between the two never was.
-  const isSkipped = known === undefined && longest.mandateTtl > next.timings.mandateTtl
+  const { lease, mandateTtl, voiceTtl } = next.timings
+  const isLonger =
+    longest.lease > lease || longest.mandateTtl > mandateTtl || (longest.voiceTtl ?? 0) > voiceTtl
+  const isSkipped = isLonger && (known === undefined || known <= now)
   return isSkipped || timingsDiffer(before, next) ? settlingEnd(node, now) : known
 }
 
@@ -143,8 +146,8 @@ export function learnLongest(turn: Turn, mandateTtl: Millis): void {
   const { longest } = node.configuration
   if (mandateTtl <= longest.mandateTtl) return
   const more = millis(mandateTtl - Math.max(longest.mandateTtl, node.config.timings.mandateTtl))
-  if (node.amnesiaUntil !== undefined && more > 0)
-    node.amnesiaUntil = after(node.amnesiaUntil, stretched(more, node.config.timings.rho))
+  if (node.durable.state.forgot === true && more > 0)
+    node.amnesiaUntil = after(node.amnesiaUntil ?? now, stretched(more, node.config.timings.rho))
   node.configuration = { ...node.configuration, longest: { ...longest, mandateTtl } }
   node.configuration = { ...node.configuration, settledAt: settlingEnd(node, now) }
   storeConfiguration(turn)

@@ -10,6 +10,7 @@ import { afterActivation, afterProposal, storeProposal } from "./configuration.t
 import { onEventDelivered } from "./event-relay.ts"
 import { forgetting } from "./failures.ts"
 import { installView } from "./install.ts"
+import { noteProven } from "./mandate.ts"
 import { enterGather } from "./membership.ts"
 import { adoptMemo, afterMemo, collectMemo } from "./memo.ts"
 import { type Message, parseMessage } from "./messages.ts"
@@ -77,6 +78,7 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
       }
       return
     case "assign":
+      noteProven(turn, value)
       return afterAssignment(turn, value)
     case "forget":
       return endAct(turn.node, forgetting(value))

@@ -5,7 +5,15 @@
  * the witness, whose memo tells what the others did.
  */
 import { type LeaseHolder, voiceLease } from "../../protocol/lease.ts"
-import { after, type Instant, instant, millis, type NodeId, sameRing } from "../../protocol/units.ts"
+import {
+  after,
+  type Instant,
+  instant,
+  millis,
+  type NodeId,
+  sameRing,
+  stretched,
+} from "../../protocol/units.ts"
 import { siteLayout, standingIn } from "../../protocol/votes.ts"
 import type { Joint } from "./configuration-state.ts"
 import { enterGather } from "./membership.ts"
@@ -76,6 +84,7 @@ export function remember(turn: Turn): void {
   if (node.view?.joint !== undefined) return
   storeLearnt(turn)
   persist(turn, { forgot: false })
+  node.unaided = false
   enterGather(turn, "record-complete", undefined)
 }
 
@@ -84,8 +93,14 @@ export function remember(turn: Turn): void {
  * rebound for a later one only (SPEC W10).
  */
 export function outnumberForgotten(turn: Turn, holder: LeaseHolder | undefined): void {
-  const { view, self } = turn.node
-  if (view === undefined || holder?.kind !== "view" || !holder.members.includes(self.id)) return
+  const { view, self, membership } = turn.node
+  if (
+    view === undefined ||
+    membership.kind !== "operational" ||
+    holder?.kind !== "view" ||
+    !holder.members.includes(self.id)
+  )
+    return
   if (sameRing(holder.ring, view.ring) || holder.ring.sequence < view.ring.sequence) return
   noteSequence(turn, holder.ring.sequence)
   enterGather(turn, "ring-forgotten", undefined)
@@ -109,8 +124,9 @@ function asksUntil(node: NodeState): Instant | undefined {
   const { view, durable, membership, config, amnesiaUntil = instant(0) } = node
   if (view?.asksWitness !== true || membership.kind !== "operational") return undefined
   if (durable.state.forgot !== true) return undefined
-  const longest = longestLease(node)
   const told = node.witness.watches.get(voiceLease(node.self.site))
-  const waitedOut = told === undefined ? 0 : after(told.since, millis(longest + config.timings.renewal))
+  const { renewal, rho } = config.timings
+  const longest = millis(Math.max(longestLease(node), stretched(told?.lease?.ttl ?? millis(0), rho)))
+  const waitedOut = told === undefined ? 0 : after(told.since, millis(longest + renewal))
   return instant(Math.max(amnesiaUntil, after(view.installedAt, longest), waitedOut))
 }

@@ -3,7 +3,16 @@
  * every member. All members compute the same state from the same reports; only durations are counted by each itself.
  */
 import type { OrderedMessage } from "../../protocol/frame.ts"
-import { after, epoch, type Instant, millis, type NodeId, ringKey, stretched } from "../../protocol/units.ts"
+import {
+  after,
+  epoch,
+  type Instant,
+  type Millis,
+  millis,
+  type NodeId,
+  ringKey,
+  stretched,
+} from "../../protocol/units.ts"
 import { majority, siteLayout, type VoteLayout } from "../../protocol/votes.ts"
 import { reconcileActivations } from "./activations.ts"
 import { reorderCommands } from "./commands.ts"
@@ -197,10 +206,7 @@ function viewOf(
     voice: { deadline: undefined, own: false, epoch: epoch(0), grantedAt: undefined, waitedOut: true },
     phases: new Map([...reports].map(([member, each]) => [member, phasesOf(each)])),
     amnesia: new Map(
-      [...reports].map(([member, each]) => [
-        member,
-        after(now, stretched(millis(each.amnesia), node.config.timings.rho)),
-      ]),
+      [...reports].map(([member, each]) => [member, after(now, amnesiaOf(node, each, reports))]),
     ),
     departing: [...reports].filter(([, each]) => each.departing).map(([member]) => member),
     departed: [],
@@ -211,6 +217,18 @@ function viewOf(
     memo: { stored: undefined, offered: undefined, acts: [] },
     memoPieces: [],
   }
+}
+
+/** What it forgot it may have promised under a longer TTL than it knew when it told (SPEC LC5, M9). */
+function amnesiaOf(
+  { config: { timings } }: NodeState,
+  { amnesia, mandateTtl, forgot }: Report,
+  reports: ReadonlyMap<NodeId, Report>,
+): Millis {
+  const ttlOf = (told: Millis | null | undefined) => Math.max(told ?? 0, timings.mandateTtl)
+  const longest = Math.max(...[...reports.values()].map((each) => ttlOf(each.mandateTtl)))
+  const more = forgot === true ? longest - ttlOf(mandateTtl) : 0
+  return stretched(millis(amnesia + more), timings.rho)
 }
 
 function phasesOf(report: Report): ReadonlyMap<Report["phases"][number]["service"], ReportedPhase> {

@@ -17,6 +17,7 @@ import {
 } from "../../protocol/units.ts"
 import { mandateMajority, mandateVoters } from "../../protocol/votes.ts"
 import { markOf } from "./configuration-spread.ts"
+import type { Message } from "./messages.ts"
 import { boundTo, updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
@@ -26,6 +27,8 @@ import type { NodeState, TicketState } from "./state.ts"
 import { report, type Turn, upcoming, withEntry } from "./turn.ts"
 import { isHeldUp } from "./view.ts"
 import { waitedOut, waitedOutAt } from "./watch.ts"
+
+type AssignMessage = Message & { readonly kind: "assign" }
 
 /** Requests that may still be answered; older ones are forgotten. */
 const requestsMax = 24
@@ -281,7 +284,7 @@ export function trackMandates(turn: Turn): void {
     if (!needsMandate(node, state.ticket)) continue
     const held = hasMandate(node, state, now)
     if (held === (state.gainedAt !== undefined)) continue
-    updateTicket(node, state.ticket, () => ({ gainedAt: held ? now : undefined }))
+    updateTicket(node, state.ticket, () => ({ gainedAt: held ? now : undefined, proven: [] }))
     const subject = `${state.ticket}/${node.self.site}`
     if (node.view?.coordinator === node.self.id) {
       report(
@@ -293,6 +296,15 @@ export function trackMandates(turn: Turn): void {
       )
     }
   }
+}
+
+/** At delivery: the proofs of this service are complete for as long as the mandate is held without a break (SPEC S2). */
+export function noteProven({ node }: Turn, { service: name, mandate }: AssignMessage): void {
+  const service = node.config.services.find((each) => each.name === name)
+  if (service === undefined) return
+  updateTicket(node, service.ticket, ({ epoch: at, gainedAt, proven }) =>
+    gainedAt === undefined || at !== mandate ? {} : { proven: [...new Set([...proven, name])] },
+  )
 }
 
 /**

@@ -197,9 +197,10 @@ function localSuspects(node: NodeState, { service, record, view }: Situation): r
   return away.filter((id) => id === record.assignment?.owner || record.unstopped.includes(id))
 }
 
-/** An epoch is one site's, ever (SPEC M6): since a start at the present one, which rested on proof, no other site acted. */
+/** Where it was assigned since the mandate was gained no other site has acted since: that rested on proof. */
 function remoteSuspects(node: NodeState, { service, record, ticket }: Situation): readonly NodeId[] {
-  const proven = record.provenAt === ticket.epoch
+  const ownBefore = record.assignment !== undefined && mandateOf(record.assignment.epoch) === ticket.epoch
+  const proven = ownBefore || ticket.proven.includes(service.name)
   const released = ticket.releasedEpoch >= ticket.epoch - 1
   if (!needsMandate(node, service.ticket) || proven || released) return []
   return service.nodes.filter((id) => siteOf(node, id) !== node.self.site)
@@ -228,7 +229,11 @@ export function isSettled(node: NodeState, service: ServiceConfig, now: Instant)
   if (record === undefined || ticket === undefined || view === undefined || record.assignment !== undefined)
     return false
   const situation = { service, record, ticket, view, now, planned: noPlan }
-  return nodesToProve(node, situation).length === 0
+  const assignedHere = record.provenAt === ticket.epoch && ticket.epoch > 0
+  return (
+    localSuspects(node, situation).length === 0 &&
+    (assignedHere || remoteSuspects(node, situation).length === 0)
+  )
 }
 
 /** Members whose configuration differs lock all services (SPEC S11): nothing is ordered until they agree. */

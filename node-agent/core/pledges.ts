@@ -111,7 +111,11 @@ export function afterPledge(turn: Turn, origin: NodeId, message: PledgeMessage):
 
 /** The site voted for another one: whatever it claimed itself is over, and its next claim has a higher epoch. */
 function abandoned(state: TicketState, now: Instant): Partial<TicketState> {
-  return { ...givenAway(now), givenUp: maxEpoch(state.givenUp, state.epoch) }
+  return {
+    ...givenAway(now),
+    givenUp: maxEpoch(state.givenUp, state.epoch),
+    heardEpoch: maxEpoch(state.heardEpoch, state.epoch),
+  }
 }
 
 /** Whatever it held or claimed: nobody here knows that it was not given up (SPEC V12). */
@@ -252,5 +256,5 @@ function tellGivenAway(turn: Turn, state: TicketState | undefined): void {
 
 /** What is left of a mandate that was given up. */
 function givenAway(now: Instant): Partial<TicketState> {
-  return { epoch: epoch(0), votes: new Map(), gainedAt: undefined, otherSeen: now }
+  return { epoch: epoch(0), votes: new Map(), gainedAt: undefined, proven: [], otherSeen: now }
 }

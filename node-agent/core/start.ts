@@ -289,6 +289,7 @@ function initialTickets(node: NodeState, now: Instant): NodeState["tickets"] {
           votes: new Map(),
           epoch: epoch(0),
           gainedAt: undefined,
+          proven: [],
           claimingSince: undefined,
           otherSeen: undefined,
           nextClaim: now,

@@ -65,7 +65,7 @@ export function learnVote(node: NodeState, ticket: string, voter: string, vote: 
     vote.epoch > known.epoch ||
     (vote.epoch === known.epoch && vote.until > known.until)
   if (!better) return
-  const claimed = vote.epoch > state.epoch ? { epoch: vote.epoch, gainedAt: undefined } : {}
+  const claimed = vote.epoch > state.epoch ? { epoch: vote.epoch, gainedAt: undefined, proven: [] } : {}
   node.tickets = withEntry(node.tickets, name, {
     ...state,
     ...claimed,

@@ -33,6 +33,46 @@ test("[LC5] [W9] with a shorter TTL the rest of votes that were had under the lo
   expect(world.violations).toEqual([])
 })
 
+test("[LC5] [M9] who lost its record does not vote before a longer TTL is over that only another member knows of", () => {
+  const names = ["north", "south", "west"]
+  const { witness: _, ...sites } = twoSites()
+  const plain = (version: number, ttl: number): Plain => ({
+    ...sites,
+    site: names.map((name, index) => ({ name, tie_breaker: `n${2 * index + 1}` })),
+    node: names.flatMap((name, index) =>
+      [2 * index + 1, 2 * index + 2].map((id) => node(id, name, { wan: `198.51.100.${id}` })),
+    ),
+    service: [service("ledger", selfLease)],
+    version,
+    timings: { mandate_ttl_ms: ttl },
+  })
+  const world = worldOf(plain(1, 60_000))
+  world.start()
+  world.run(20_000)
+  // What is left of the votes of west, and of what node 4 knows of south's, runs out.
+  world.cut("north", "west")
+  world.cut(3, 4)
+  world.cut("north", 4)
+  world.run(150_000)
+  expect(world.active("ledger")).toEqual([1])
+  world.cut("north", "south")
+  expect(apply(world, 5, plain(2, 10_000))).toContain("done")
+  world.run(3000)
+  world.kill(3)
+  world.loseDisk(3)
+  world.heal()
+  world.cut("north", "west")
+  world.cut("north", "south")
+  world.start(3)
+  world.run(24_000)
+  expect(world.core(3).view?.members).toEqual([3, 4])
+  expect(world.active("ledger")).toEqual([1])
+  world.run(90_000)
+  expect(world.active("ledger")).toHaveLength(1)
+  expect(world.active("ledger")).not.toEqual([1])
+  expect(world.violations).toEqual([])
+})
+
 test("[LC5] [M4] who was away for a whole version is bound by the TTL that it never had in use", () => {
   const sites = ["south", "north", "west"]
   const plain = (version: number, ttl: number): Plain => ({

@@ -277,3 +277,49 @@ test.each([
   expect(apply(world, 1, cluster(3, 2, more))).toContain("done")
   expect(world.violations).toEqual([])
 })
+
+test("[S2] [V12] a site that regains an epoch which a voter forgot waits for the proofs of who acted above it", () => {
+  const sites = ["north", "south", "west"]
+  const { witness: _, ...plain } = twoSites()
+  const world = worldOf({
+    ...plain,
+    site: sites.map((name) => ({ name })),
+    node: sites.map((name, index) => node(index + 1, name, { wan: `198.51.100.${index + 1}` })),
+    service: [service("ledger", { proof: "self-lease", self_lease_margin_ms: 20_000 })],
+  })
+  const actsAt = (site: number) => world.runUntil(() => world.active("ledger")[0] === site, 60_000)
+  world.start()
+  expect(actsAt(1)).toBe(true)
+  for (const [from, to] of [
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    world.kill(from)
+    expect(actsAt(to)).toBe(true)
+    world.start(from)
+    world.run(5000)
+  }
+  world.cut("north", "south")
+  world.cut("north", "west")
+  expect(actsAt(2)).toBe(true)
+  world.run(25_000)
+  // South acts above north's epoch, with west's vote. West forgets it, and meets north alone.
+  world.freeze(2)
+  world.kill(3)
+  world.loseDisk(3)
+  world.cut("west", "south")
+  world.start(3)
+  world.run(9000)
+  world.command(3, { kind: "maintenance-on", service: undefined })
+  world.run(1300)
+  world.heal()
+  world.cut("south", "north")
+  world.cut("south", "west")
+  const ticket = () => world.core(1).tickets.get(ticketName("main"))
+  expect(world.runUntil(() => ticket()?.gainedAt !== undefined, 10_000)).toBe(true)
+  expect(ticket()?.epoch).toBe(3)
+  world.run(10_000)
+  expect(world.active("ledger")).toEqual([])
+  expect(actsAt(1)).toBe(true)
+  expect(world.violations.filter((each) => !each.includes(" I3 "))).toEqual([])
+})

@@ -80,6 +80,7 @@ test("[LC5] a longer TTL that was to be taken up counts, though the next configu
 
 test("[LC5] [M9] a longer TTL that others tell of prolongs the amnesia", () => {
   const node = nodeInView(versionOf(3), [1, 2])
+  node.durable = { ...node.durable, state: { ...node.durable.state, forgot: true } }
   node.amnesiaUntil = at(11_000)
   learnLongest(turnAt(node, 1_100), millis(minute))
   expect(node.amnesiaUntil).toBeGreaterThanOrEqual(11_000 + minute - node.config.timings.mandateTtl)
