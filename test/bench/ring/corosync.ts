@@ -113,17 +113,25 @@ logging {
 
   views(node: string): readonly ViewSeen[] {
     const file = this.#file(node, "log")
-    const text = existsSync(file) ? readFileSync(file, "utf8") : ""
-    const year = new Date().getUTCFullYear()
-    return [...text.matchAll(/^(\w{3}) +(\d+) ([\d:.]+) .*\[QUORUM\] Members\[\d+\]: ([\d ]+)$/gm)].map(
-      ([, month, day, time, members = ""]) => ({
-        at: Date.parse(`${month} ${day} ${year} ${time} UTC`),
-        members: members.trim().split(" ").map(Number),
-      }),
-    )
+    return existsSync(file) ? viewsIn(readFileSync(file, "utf8")) : []
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#children.values()].map((child) => child.kill()))
   }
 }
+
+/** From its log. A long list of members takes several lines, and all but the last end with a backslash. */
+export function viewsIn(log: string): readonly ViewSeen[] {
+  const year = new Date().getUTCFullYear()
+  const views: ViewSeen[] = []
+  let before: readonly number[] = []
+  for (const [, date, time, list = "", more] of log.matchAll(membersLine)) {
+    const members = [...before, ...list.trim().split(" ").map(Number)]
+    before = more === undefined ? [] : members
+    if (more === undefined) views.push({ at: Date.parse(`${date} ${year} ${time} UTC`), members })
+  }
+  return views
+}
+
+const membersLine = /^(\w{3} +\d+) ([\d:.]+) .*\[QUORUM\] Members\[\d+\]: ([\d ]+)(\\)?$/gm
