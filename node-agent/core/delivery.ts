@@ -10,13 +10,13 @@ import { afterActivation, afterProposal, storeProposal } from "./configuration.t
 import { onEventDelivered } from "./event-relay.ts"
 import { forgetting } from "./failures.ts"
 import { installView } from "./install.ts"
-import { noteProven } from "./mandate.ts"
 import { enterGather } from "./membership.ts"
 import { adoptMemo, afterMemo, collectMemo } from "./memo.ts"
 import { type Message, parseMessage } from "./messages.ts"
 import { applyOrdered, type Ordering } from "./ordered.ts"
 import { adoptPin, adoptStranger } from "./pin.ts"
 import { afterPledge, afterUnpledge, storePledge, storeUnpledge } from "./pledges.ts"
+import { noteAssigned } from "./proven.ts"
 import type { NodeState } from "./state.ts"
 import { storeVoiceEpoch } from "./stored.ts"
 import { log, type Turn, withEntry } from "./turn.ts"
@@ -78,7 +78,7 @@ function react(turn: Turn, message: OrderedMessage, value: Message): void {
       }
       return
     case "assign":
-      noteProven(turn, value)
+      noteAssigned(turn, value)
       return afterAssignment(turn, value)
     case "forget":
       return endAct(turn.node, forgetting(value))

@@ -27,6 +27,7 @@ import { parseMessage } from "./messages.ts"
 import { applyOrdered, compareNumbers, sameView, withPhase } from "./ordered.ts"
 import { adoptPin, adoptWait } from "./pin.ts"
 import { afterUnpledge, mergeTickets, pledgeRecovered } from "./pledges.ts"
+import { noteStanding } from "./proven.ts"
 import { newestNumber, type Report, reportsOf } from "./report.ts"
 import { siteStanding, stricter } from "./standing.ts"
 import type { NodeState, OrderedState, ReportedPhase, Ring, View } from "./state.ts"
@@ -73,6 +74,7 @@ export function installView(turn: Turn, seq: number): void {
     joint,
   }
   abandonForgotten(turn, node.view)
+  noteStanding(turn)
   storeLearnt(turn)
   node.left = undefined
   node.ring = { ...ring, reports: new Map() }

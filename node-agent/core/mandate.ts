@@ -17,7 +17,6 @@ import {
 } from "../../protocol/units.ts"
 import { mandateMajority, mandateVoters } from "../../protocol/votes.ts"
 import { markOf } from "./configuration-spread.ts"
-import type { Message } from "./messages.ts"
 import { boundTo, updateTicket } from "./pledges.ts"
 import { hasMandate, hasVoice, needsMandate } from "./rights.ts"
 import { order } from "./ring.ts"
@@ -27,8 +26,6 @@ import type { NodeState, TicketState } from "./state.ts"
 import { report, type Turn, upcoming, withEntry } from "./turn.ts"
 import { isHeldUp } from "./view.ts"
 import { waitedOut, waitedOutAt } from "./watch.ts"
-
-type AssignMessage = Message & { readonly kind: "assign" }
 
 /** Requests that may still be answered; older ones are forgotten. */
 const requestsMax = 24
@@ -296,15 +293,6 @@ export function trackMandates(turn: Turn): void {
       )
     }
   }
-}
-
-/** At delivery: the proofs of this service are complete for as long as the mandate is held without a break (SPEC S2). */
-export function noteProven({ node }: Turn, { service: name, mandate }: AssignMessage): void {
-  const service = node.config.services.find((each) => each.name === name)
-  if (service === undefined) return
-  updateTicket(node, service.ticket, ({ epoch: at, gainedAt, proven }) =>
-    gainedAt === undefined || at !== mandate ? {} : { proven: [...new Set([...proven, name])] },
-  )
 }
 
 /**

@@ -407,7 +407,7 @@ export interface TicketState {
   /** The epoch this site claims or holds; 0: none. */
   readonly epoch: Epoch
   readonly gainedAt: Instant | undefined
-  /** Assigned here since then, as far as this node delivered it: proofs were complete, and no other site can have acted since. */
+  /** Assigned here since then, as far as this node knows (`proven.ts`). */
   readonly proven: readonly ServiceName[]
   /** Since when it claims in vain; undefined while it does not claim, or holds it. */
   readonly claimingSince: Instant | undefined

@@ -5,7 +5,7 @@ import { allFaults, Faults } from "../../node-agent/simulation/faults.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { nodeId, serviceName } from "../../protocol/units.ts"
 import { protocolVersions } from "../../protocol/version.ts"
-import { service } from "../support/config-builder.ts"
+import { accepted, node, parse, service, twoSites } from "../support/config-builder.ts"
 import { configOf, selfLease } from "../support/layouts.ts"
 
 const ids = [1, 2, 3]
@@ -143,5 +143,32 @@ test("[S2] [P1] an operator who vouched for the other site is not asked again wh
   const other = owner === 3 ? 4 : 3
   world.command(3, { kind: "service-move", service: serviceName("ledger"), to: nodeId(other) })
   expect(runsOn(other)).toBe(true)
+  expect(world.violations).toEqual([])
+})
+
+test("[S2] [P1] nor by a coordinator that was away when its service was started there", () => {
+  const nodes = [1, 2, 3, 4, 5, 6].map((id) =>
+    node(id, id < 4 ? "north" : "south", { wan: `198.51.100.${id}` }),
+  )
+  const ledger = service("ledger", { proof: "operator" })
+  const world = new World(accepted(parse({ ...twoSites(), node: nodes, service: [ledger] })))
+  const runsOn = (id: number) => world.runUntil(() => world.active("ledger")[0] === id, 30_000)
+  const move = (id: number) =>
+    world.command(4, { kind: "service-move", service: serviceName("ledger"), to: nodeId(id) })
+  world.start()
+  expect(runsOn(1)).toBe(true)
+  world.powerOff(1, 2, 3)
+  world.run(35_000)
+  for (const id of [1, 2, 3]) world.command(4, { kind: "fence-confirm", node: nodeId(id) })
+  expect(runsOn(4)).toBe(true)
+  move(5)
+  expect(runsOn(5)).toBe(true)
+  world.kill(4)
+  world.run(3000)
+  world.start(4)
+  world.run(8000)
+  expect(world.core(5).view?.coordinator).toBe(4)
+  move(6)
+  expect(runsOn(6)).toBe(true)
   expect(world.violations).toEqual([])
 })
