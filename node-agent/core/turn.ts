@@ -121,7 +121,21 @@ export function report(
 /** Kept until the witness has it. */
 export function keepEvent(node: NodeState, event: ReportedEvent): void {
   const others = node.witness.events.filter((each) => each.id !== event.id)
-  node.witness = { ...node.witness, events: [...others, event].slice(-unsentEventsMax) }
+  node.witness = { ...node.witness, events: inOrder(others, event).slice(-unsentEventsMax) }
+}
+
+/**
+ * After those of its own origin and before later ones of others: who was coordinator before relays what it could not post, and a
+ * node that came up then is not up again after it went down.
+ */
+function inOrder(events: readonly ReportedEvent[], event: ReportedEvent): readonly ReportedEvent[] {
+  const last = events.findLastIndex((each) => originOf(each) === originOf(event))
+  const at = events.findIndex((each, index) => index > last && each.at > event.at)
+  return at < 0 ? [...events, event] : events.toSpliced(at, 0, event)
+}
+
+function originOf({ id }: ReportedEvent): string {
+  return id.slice(0, id.indexOf("-"))
 }
 
 /** `map` with `key` set to `value`; the original is unchanged. */
