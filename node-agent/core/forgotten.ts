@@ -4,6 +4,7 @@
  * that speaks after its amnesia (M9); until then its record says so, restarts included. A whole site in which too few remember asks
  * the witness, whose memo tells what the others did.
  */
+import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { type LeaseHolder, voiceLease } from "../../protocol/lease.ts"
 import {
   after,
@@ -11,10 +12,11 @@ import {
   instant,
   millis,
   type NodeId,
+  type SiteId,
   sameRing,
   stretched,
 } from "../../protocol/units.ts"
-import { siteLayout, standingIn } from "../../protocol/votes.ts"
+import { siteLayout, standingIn, type VoteLayout } from "../../protocol/votes.ts"
 import type { Joint } from "./configuration-state.ts"
 import { enterGather } from "./membership.ts"
 import { longestLease } from "./pin.ts"
@@ -53,8 +55,7 @@ export function mustAskWitness(
   const remembering = members.filter((member) => !isForgetful(member))
   if (voters.length < members.length || forgetful.length === 0 || remembering.length === 0) return false
   if (forgetful.every((each) => each?.amnesia === 0) && forgetful.some((each) => each?.unaided)) return false
-  const layouts = [siteLayout(config, self.site), ...(joint === undefined ? [] : [joint.layout])]
-  return layouts.some(
+  return layoutsOf(config, self.site, joint).some(
     (layout) => layout.weight > 0 && standingIn(layout, remembering).kind !== "majority-alone",
   )
 }
@@ -65,13 +66,20 @@ export function mustAskWitness(
  */
 export function abandonForgotten(turn: Turn, view: View): void {
   const { node, now } = turn
-  const layouts = [
-    siteLayout(node.config, node.self.site),
-    ...(view.joint === undefined ? [] : [view.joint.layout]),
-  ]
-  const spoke = layouts.some((layout) => standingIn(layout, view.forgetful).kind === "majority-alone")
+  const mayHaveSpoken = layoutsOf(node.config, node.self.site, view.joint).some(
+    (layout) => standingIn(layout, view.forgetful).kind === "majority-alone",
+  )
   const isOver = view.forgetful.every((member) => (view.amnesia.get(member) ?? now) <= now)
-  if (spoke && !isOver && view.voters.length === view.members.length) abandonMandates(turn)
+  if (mayHaveSpoken && !isOver && view.voters.length === view.members.length) abandonMandates(turn)
+}
+
+/** Votes by the configuration in use and by a proposed one. */
+function layoutsOf(
+  config: ClusterConfig,
+  site: SiteId,
+  joint: Pick<Joint, "layout"> | undefined,
+): readonly VoteLayout[] {
+  return [siteLayout(config, site), ...(joint === undefined ? [] : [joint.layout])]
 }
 
 /**

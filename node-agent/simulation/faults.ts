@@ -445,13 +445,13 @@ export class Faults {
       .filter((node) => node.site === host.site && node.id !== id)
       .map((node) => node.id)
     const disks = others.map((other) => this.#world.host(other).disk)
-    const remember = disks.every((disk) => disk !== undefined && disk.forgot !== true)
+    const othersRemember = disks.every((disk) => disk !== undefined && disk.forgot !== true)
     const rest = standing(others)
     // Where a change is under way an operator's word is needed: a node that it adds is in no view yet.
     const changing = disks.some((disk) => (disk?.configuration?.prepared ?? null) !== null)
     const needsMemo = rest === "needs-witness" && standing([host.id]) !== "majority-alone"
     const inMemo = needsMemo && !this.#replaced && !changing
-    if (!remember || (rest !== "majority-alone" && !inMemo) || this.#snapshot !== undefined) return
+    if (!othersRemember || (rest !== "majority-alone" && !inMemo) || this.#snapshot !== undefined) return
     this.#forgot = true
     this.#world.loseDisk(id)
     // Who lost the record is given the newest file (SPEC LC7).

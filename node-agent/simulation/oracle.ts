@@ -227,7 +227,7 @@ export class Oracle {
     const { node } = host
     if (node === undefined) return
     // The memo was not to be had after a lost record: epochs may fall (SPEC V12).
-    if (node.unaided && node.durable.state.forgot === true) this.#lastActivation.clear()
+    if (node.unaided) this.#lastActivation.clear()
     const seen = this.#seenOf(host)
     const { looked } = seen
     const lease = node.ring?.lease
