@@ -40,7 +40,7 @@ export interface Detection {
 export interface Measured {
   readonly formation: number
   readonly cost: Cost
-  readonly detection: Detection | undefined
+  readonly detection: Detection
 }
 
 const formationLimit = 150_000
@@ -55,8 +55,7 @@ export async function measureRing(system: RingSystem, network: RingNetwork, pace
   const formation = Date.now() - from
   await sleep(pace.settle)
   const cost = await costOf(system, network, pace.steady)
-  const detection = pace.repeats === 0 ? undefined : await detect(system, pace)
-  return { formation, cost, detection }
+  return { formation, cost, detection: await detect(system, pace) }
 }
 
 export function whole(system: RingSystem, limit = formationLimit): Promise<true> {
@@ -128,6 +127,7 @@ async function detect(system: RingSystem, { repeats, rest, cycle }: Pace): Promi
       collateral += system
         .views(node)
         .filter(({ at, members }) => at >= from && members.length < least).length
+    if (repeat === repeats - 1) break
     system.startOne(victim)
     await whole(system)
   }

@@ -1,4 +1,4 @@
-/** `detection`, `corosync` and `virtual`: how a ring fares as it grows. One line a size. */
+/** `sizes`, `corosync` and `virtual`: how a ring fares as it grows. One line a size. */
 import { World } from "../../../node-agent/simulation/world.ts"
 import type { ProfileName } from "../../../protocol/cluster.ts"
 import { profiles } from "../../../protocol/profiles.ts"
@@ -67,9 +67,8 @@ export async function quorumbeatSizes(bench: Bench): Promise<void> {
   }
 }
 
-/** Kills where timings are not tuned, and the largest ring that is killed in then. */
-const slowRepeats = 3
-const slowSizeMax = 8
+/** Kills where timings are not tuned: its time-outs grow with the ring, with 30 nodes a kill takes most of a minute. */
+const slowRepeats = (count: number): number => (count > 8 ? 1 : 3)
 
 export async function corosyncSizes(bench: Bench): Promise<void> {
   for (const planOf of [() => defaults, () => oneSecond, tuned]) {
@@ -77,9 +76,7 @@ export async function corosyncSizes(bench: Bench): Promise<void> {
     let smallest: Measured | undefined
     for (const count of bench.sizes) {
       const plan = planOf(count)
-      // Its time-outs grow with the ring: with 16 nodes a kill takes half a minute, and as long to become whole again.
-      const slow = count > slowSizeMax ? 0 : Math.min(bench.repeats, slowRepeats)
-      const repeats = planOf === tuned ? bench.repeats : slow
+      const repeats = planOf === tuned ? bench.repeats : Math.min(bench.repeats, slowRepeats(count))
       const pace = { repeats, settle: 5_000, steady: 10_000, rest: 1_500, cycle: 1_000 }
       const found = await measured(
         bench,
@@ -109,33 +106,26 @@ export function line(
   smallest: Measured,
 ): void {
   const ms = (value: number | undefined): string => (value === undefined ? "-" : `${Math.round(value)} ms`)
-  const last = detection?.last
-  const ratio =
-    last === undefined || smallest.detection === undefined
-      ? "-"
-      : (last.median / smallest.detection.last.median).toFixed(2)
+  const { last, ordered, running, collateral } = detection
+  const ratio = (last.median / smallest.detection.last.median).toFixed(2)
   say(
     [
       `  ${String(count).padStart(5)}`,
       `${(formation / 1000).toFixed(1)} s`.padStart(9),
       `${spread(last)}`.padStart(41),
       ratio.padStart(8),
-      ms(detection?.ordered?.median).padStart(16),
-      ms(detection?.running?.median).padStart(10),
+      ms(ordered?.median).padStart(16),
+      ms(running?.median).padStart(10),
       `${cost.processor.toFixed(2)} % (${cost.processorMost.toFixed(2)})`.padStart(20),
       `${cost.memory.toFixed(0)} MiB`.padStart(8),
       `${cost.packets.toFixed(1)}/s ${Math.round(cost.bytes)} B/s`.padStart(20),
       `${(cost.packets * count).toFixed(0)}/s`.padStart(9),
-      detection === undefined || detection.collateral === 0
-        ? ""
-        : `  ${detection.collateral} views lost a live node`,
+      collateral === 0 ? "" : `  ${collateral} views lost a live node`,
     ].join(""),
   )
 }
 
-function spread(statistics: Statistics | undefined): string {
-  if (statistics === undefined) return "-"
-  const { count, min, median, max } = statistics
+function spread({ count, min, median, max }: Statistics): string {
   return `${Math.round(min)} / ${Math.round(median)} / ${Math.round(max)} ms (${count} kills)`
 }
 
