@@ -5,7 +5,15 @@ import type * as chaos from "../../node-agent/simulation/chaos.ts"
 import { documentOf, readDocument } from "../../node-agent/simulation/documents.ts"
 import type * as worlds from "../../node-agent/simulation/world.ts"
 import { changesOf, changingLayouts } from "../support/changing.ts"
-import { accepted, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
+import {
+  accepted,
+  oneSite,
+  type Plain,
+  parse,
+  service,
+  twoSites,
+  witness,
+} from "../support/config-builder.ts"
 import { install } from "../support/configurations.ts"
 import { selfLease } from "../support/layouts.ts"
 import { importPatched } from "../support/patched.ts"
@@ -18,7 +26,6 @@ const jointRule: Patch = {
 
 /** Two nodes become three; one of the two is cut off at some instant of the change. */
 function violated({ World }: Pick<typeof worlds, "World">): boolean {
-  const { witness } = twoSites()
   const cluster = (count: number, version: number): Plain => {
     return { ...oneSite(count), version, witness, service: [service("ledger", selfLease)] }
   }

@@ -3,7 +3,16 @@ import { describe, expect, test } from "vitest"
 import { documentOf, readDocument } from "../../node-agent/simulation/documents.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { nodeId, serviceName } from "../../protocol/units.ts"
-import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
+import {
+  accepted,
+  oneSite,
+  type Plain,
+  parse,
+  service,
+  sitesOf,
+  threePairs,
+  witness,
+} from "../support/config-builder.ts"
 import { apply, versions } from "../support/configurations.ts"
 import { selfLease } from "../support/layouts.ts"
 
@@ -12,8 +21,8 @@ const worldOf = (plain: Plain): World =>
 
 test("[LC5] [W9] with a shorter TTL the rest of votes that were had under the longer one is given up", () => {
   const plain = (version: number, ttl: number): Plain => ({
-    ...twoSites(),
-    node: [1, 2, 3, 4, 5, 6].map((id) => node(id, id < 4 ? "north" : "south", { wan: `198.51.100.${id}` })),
+    ...sitesOf({ north: 3, south: 3 }),
+    witness,
     service: [service("ledger", selfLease)],
     version,
     timings: { mandate_ttl_ms: ttl },
@@ -34,14 +43,8 @@ test("[LC5] [W9] with a shorter TTL the rest of votes that were had under the lo
 })
 
 test("[LC5] [M9] who lost its record does not vote before a longer TTL is over that only another member knows of", () => {
-  const names = ["north", "south", "west"]
-  const { witness: _, ...sites } = twoSites()
   const plain = (version: number, ttl: number): Plain => ({
-    ...sites,
-    site: names.map((name, index) => ({ name, tie_breaker: `n${2 * index + 1}` })),
-    node: names.flatMap((name, index) =>
-      [2 * index + 1, 2 * index + 2].map((id) => node(id, name, { wan: `198.51.100.${id}` })),
-    ),
+    ...threePairs(),
     service: [service("ledger", selfLease)],
     version,
     timings: { mandate_ttl_ms: ttl },
@@ -74,13 +77,11 @@ test("[LC5] [M9] who lost its record does not vote before a longer TTL is over t
 })
 
 test("[LC5] [M4] who was away for a whole version is bound by the TTL that it never had in use", () => {
-  const sites = ["south", "north", "west"]
+  const firstChoiceFirst = ["south", "north", "west"].map((name) => ({ name }))
   const plain = (version: number, ttl: number): Plain => ({
-    ...twoSites(),
-    site: sites.map((name) => ({ name })),
-    node: [1, 2, 3, 4, 5, 6].map((id) =>
-      node(id, id < 3 ? "north" : id < 5 ? "south" : "west", { wan: `198.51.100.${id}` }),
-    ),
+    ...sitesOf({ north: 2, south: 2, west: 2 }),
+    site: firstChoiceFirst,
+    witness,
     service: [service("ledger", selfLease)],
     version,
     timings: { mandate_ttl_ms: ttl },
@@ -148,7 +149,6 @@ describe("[LC2] a node that is to be removed comes back before it is a fact", ()
   })
 
   test("the witness is away, so it is not registered", () => {
-    const { witness } = twoSites()
     const world = without3(cluster(3, 1, { witness }))
     for (const id of [1, 2, 3]) world.cut(id, "@witness")
     expect(apply(world, 1, cluster(2, 2, { witness }))).toContain("not active in time")

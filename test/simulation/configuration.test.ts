@@ -4,12 +4,21 @@ import { markOf } from "../../node-agent/core/configuration-spread.ts"
 import { setPeer } from "../../node-agent/core/peers.ts"
 import { documentOf, readDocument } from "../../node-agent/simulation/documents.ts"
 import { World } from "../../node-agent/simulation/world.ts"
-import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
+import {
+  accepted,
+  node,
+  oneSite,
+  type Plain,
+  parse,
+  service,
+  siteNode,
+  twoSites,
+  witness,
+} from "../support/config-builder.ts"
 import { apply, install, versions } from "../support/configurations.ts"
 import { selfLease } from "../support/layouts.ts"
 
 const ledger = service("ledger", selfLease)
-const { witness } = twoSites()
 
 function cluster(count: number, version: number, more: Plain = { witness }): Plain {
   return { ...oneSite(count), version, service: [ledger], ...more }
@@ -208,7 +217,6 @@ describe("[LC6] a node that missed a change", () => {
 })
 
 describe("[LC6] sites", () => {
-  const wan = (id: number, site: string) => node(id, site, { wan: `198.51.100.${id}` })
   const two = (version: number, more: readonly Plain[] = []): Plain => {
     const { node: nodes, ...rest } = twoSites()
     return { ...rest, version, service: [ledger], node: [...(nodes as Plain[]), ...more] }
@@ -219,7 +227,7 @@ describe("[LC6] sites", () => {
     world.start()
     expect(world.runUntil(() => world.active("ledger").length === 1, 10_000)).toBe(true)
     const epoch = world.epochOf(world.active("ledger")[0] ?? 0, "ledger")
-    const plain = two(2, [wan(5, "south")])
+    const plain = two(2, [siteNode(5, "south")])
     expect(apply(world, 1, plain)).toContain("apply it at one of its nodes")
     expect(apply(world, 3, plain)).toContain("done")
     install(world, plain, 5)
@@ -237,7 +245,7 @@ describe("[LC6] sites", () => {
     expect(world.runUntil(() => world.active("ledger").length === 1, 10_000)).toBe(true)
     world.cut("north", "south")
     world.run(1_000)
-    expect(apply(world, 3, two(2, [wan(5, "south")]))).toContain("done")
+    expect(apply(world, 3, two(2, [siteNode(5, "south")]))).toContain("done")
     world.run(25_000)
     expect(versions(world)).toEqual(["1:2", "2:2", "3:2", "4:2"])
     expect(world.active("ledger")).toEqual([1])

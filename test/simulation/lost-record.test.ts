@@ -3,11 +3,18 @@ import { describe, expect, test } from "vitest"
 import { readDocument } from "../../node-agent/simulation/documents.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { siteId, ticketName } from "../../protocol/units.ts"
-import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
+import {
+  accepted,
+  oneSite,
+  type Plain,
+  parse,
+  service,
+  sitesOf,
+  threePairs,
+  witness,
+} from "../support/config-builder.ts"
 import { apply, install } from "../support/configurations.ts"
 import { configOf, selfLease } from "../support/layouts.ts"
-
-const { witness } = twoSites()
 
 function cluster(count: number, version: number, more: Plain = { witness }): Plain {
   return { ...oneSite(count), version, service: [service("ledger", selfLease)], ...more }
@@ -227,17 +234,7 @@ describe("[V12] a whole site asks the witness for what nobody else in it remembe
 })
 
 test("[V12] what a tie-breaker that forgot may have given away alone is not held once more by its neighbour's votes", () => {
-  const names = ["north", "south", "west"]
-  const { witness: _, ...sites } = twoSites()
-  const plain = {
-    ...sites,
-    site: names.map((name, index) => ({ name, tie_breaker: `n${2 * index + 1}` })),
-    node: names.flatMap((name, index) =>
-      [2 * index + 1, 2 * index + 2].map((id) => node(id, name, { wan: `198.51.100.${id}` })),
-    ),
-    service: [service("ledger", selfLease)],
-  }
-  const world = worldOf(plain)
+  const world = worldOf({ ...threePairs(), service: [service("ledger", selfLease)] })
   world.start()
   world.run(15_000)
   expect(world.active("ledger")).toEqual([1])
@@ -279,12 +276,8 @@ test.each([
 })
 
 test("[S2] [V12] a site that regains an epoch which a voter forgot waits for the proofs of who acted above it", () => {
-  const sites = ["north", "south", "west"]
-  const { witness: _, ...plain } = twoSites()
   const world = worldOf({
-    ...plain,
-    site: sites.map((name) => ({ name })),
-    node: sites.map((name, index) => node(index + 1, name, { wan: `198.51.100.${index + 1}` })),
+    ...sitesOf({ north: 1, south: 1, west: 1 }),
     service: [service("ledger", { proof: "self-lease", self_lease_margin_ms: 20_000 })],
   })
   const actsAt = (site: number) => world.runUntil(() => world.active("ledger")[0] === site, 60_000)

@@ -5,7 +5,7 @@ import { allFaults, Faults } from "../../node-agent/simulation/faults.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { nodeId, serviceName } from "../../protocol/units.ts"
 import { protocolVersions } from "../../protocol/version.ts"
-import { accepted, node, parse, service, twoSites } from "../support/config-builder.ts"
+import { accepted, parse, service, sitesOf, witness } from "../support/config-builder.ts"
 import { configOf, selfLease } from "../support/layouts.ts"
 
 const ids = [1, 2, 3]
@@ -147,11 +147,9 @@ test("[S2] [P1] an operator who vouched for the other site is not asked again wh
 })
 
 test("[S2] [P1] nor by a coordinator that was away when its service was started there", () => {
-  const nodes = [1, 2, 3, 4, 5, 6].map((id) =>
-    node(id, id < 4 ? "north" : "south", { wan: `198.51.100.${id}` }),
-  )
   const ledger = service("ledger", { proof: "operator" })
-  const world = new World(accepted(parse({ ...twoSites(), node: nodes, service: [ledger] })))
+  const plain = { ...sitesOf({ north: 3, south: 3 }), witness, service: [ledger] }
+  const world = new World(accepted(parse(plain)))
   const runsOn = (id: number) => world.runUntil(() => world.active("ledger")[0] === id, 30_000)
   const move = (id: number) =>
     world.command(4, { kind: "service-move", service: serviceName("ledger"), to: nodeId(id) })

@@ -4,7 +4,7 @@
  */
 import { expect, test } from "vitest"
 import { World } from "../../node-agent/simulation/world.ts"
-import { accepted, node, oneSite, type Plain, parse, service } from "../support/config-builder.ts"
+import { accepted, oneSite, type Plain, parse, service, sitesOf } from "../support/config-builder.ts"
 import { selfLease } from "../support/layouts.ts"
 
 const names = Array.from({ length: 32 }, (_, index) => `service-of-some-length-${index}`)
@@ -49,14 +49,7 @@ test.each([
 })
 
 test("[C5] [M8] three sites of ten nodes; an owner dies, then its site is lost", () => {
-  const sites = ["north", "south", "west"]
-  const nodes = sites.flatMap((site, at) =>
-    Array.from({ length: 10 }, (_, index) => {
-      const id = 10 * at + index + 1
-      return node(id, site, { wan: `198.51.100.${id}` })
-    }),
-  )
-  const three = world({ ...oneSite(1), site: sites.map((name) => ({ name })), node: nodes })
+  const three = world(sitesOf({ north: 10, south: 10, west: 10 }))
   three.start()
   expect(three.runUntil(() => isWhole(three), 20_000)).toBe(true)
   const [owner = 0] = three.active(first)

@@ -42,22 +42,35 @@ export function oneSite(count = 3, site: Plain = {}): Plain {
   }
 }
 
-/** Two sites of two nodes, with a witness and one service. */
-export function twoSites(): Plain {
-  const wan = (id: number) => ({ wan: `198.51.100.${id}` })
+/** A node that other sites reach. */
+export function siteNode(id: number, site: string): Plain {
+  return node(id, site, { wan: `198.51.100.${id}` })
+}
+
+/** Sites of so many nodes each, without a witness; ids go on from site to site in the order given. */
+export function sitesOf(counts: Readonly<Record<string, number>>): Plain {
+  const sites = Object.entries(counts)
+  const siteOfEach = sites.flatMap(([site, count]) => new Array<string>(count).fill(site))
   return {
     cluster: "plant-7",
     version: 1,
-    witness: { url: "https://witness.example.net", public_key: key(1000) },
-    site: [{ name: "north" }, { name: "south" }],
-    node: [
-      node(1, "north", wan(1)),
-      node(2, "north", wan(2)),
-      node(3, "south", wan(3)),
-      node(4, "south", wan(4)),
-    ],
-    service: [service("ledger")],
+    site: sites.map(([name]) => ({ name })),
+    node: siteOfEach.map((site, index) => siteNode(index + 1, site)),
   }
+}
+
+export const witness: Plain = { url: "https://witness.example.net", public_key: key(1000) }
+
+/** Two sites of two nodes, with a witness and one service. */
+export function twoSites(): Plain {
+  return { ...sitesOf({ north: 2, south: 2 }), witness, service: [service("ledger")] }
+}
+
+/** Three sites of two nodes, without a witness: the first node of each breaks the ties of its site. */
+export function threePairs(): Plain {
+  const firstNodes = { north: "n1", south: "n3", west: "n5" }
+  const site = Object.entries(firstNodes).map(([name, first]) => ({ name, tie_breaker: first }))
+  return { ...sitesOf({ north: 2, south: 2, west: 2 }), site }
 }
 
 export function service(name: string, more: Plain = {}): Plain {

@@ -5,10 +5,8 @@ import { longestLease } from "../../../node-agent/core/pin.ts"
 import { bindingTtl, pledgeDuration } from "../../../node-agent/core/pledges.ts"
 import type { NodeState } from "../../../node-agent/core/state.ts"
 import { millis, stretched } from "../../../protocol/units.ts"
-import { accepted, oneSite, type Plain, parse, twoSites } from "../../support/config-builder.ts"
+import { accepted, oneSite, type Plain, parse, twoSites, witness } from "../../support/config-builder.ts"
 import { at, nodeInView, turnAt } from "./node-builder.ts"
-
-const { witness } = twoSites()
 
 test("[LC4] a node that hears that its proposal is a fact brings it into views until that is stored", () => {
   const next = accepted(parse({ ...oneSite(2), version: 2, witness }))
