@@ -6,7 +6,8 @@
 import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { type NodeId, serviceName } from "../../protocol/units.ts"
 import { createRandom, draw } from "../core/random.ts"
-import { basicFaults, Faults, type FaultTable } from "./faults.ts"
+import { basicFaults, type FaultTable } from "./fault-tables.ts"
+import { Faults } from "./faults.ts"
 import { World, type WorldOptions } from "./world.ts"
 
 export interface ChaosOptions {

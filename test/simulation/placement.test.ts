@@ -1,7 +1,8 @@
 /** Where services go, in virtual time, with the real core: what text scripts (test/scenarios) do not say. */
 import { expect, test } from "vitest"
 import { createRandom } from "../../node-agent/core/random.ts"
-import { allFaults, Faults } from "../../node-agent/simulation/faults.ts"
+import { allFaults } from "../../node-agent/simulation/fault-tables.ts"
+import { Faults } from "../../node-agent/simulation/faults.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { nodeId, serviceName } from "../../protocol/units.ts"
 import { protocolVersions } from "../../protocol/version.ts"

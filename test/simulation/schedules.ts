@@ -10,7 +10,7 @@ import { type Plain, service } from "../support/config-builder.ts"
 import type { LayoutName } from "../support/layouts.ts"
 
 export { runChaos } from "../../node-agent/simulation/chaos.ts"
-export { basicFaults, harshFaults } from "../../node-agent/simulation/faults.ts"
+export { basicFaults, harshFaults } from "../../node-agent/simulation/fault-tables.ts"
 export { runSeed } from "../../node-agent/simulation/run.ts"
 
 export interface Schedule {

@@ -9,7 +9,7 @@ import {
   changingFaults,
   type FaultTable,
   harshFaults,
-} from "../../node-agent/simulation/faults.ts"
+} from "../../node-agent/simulation/fault-tables.ts"
 import { type RunResult, runSeed } from "../../node-agent/simulation/run.ts"
 import { Totals } from "./totals.ts"
 
