@@ -20,7 +20,7 @@ import { type WorldOptions, worldDefaults } from "./options.ts"
 import { Oracle } from "./oracle.ts"
 import { startProcess, wallStart } from "./process.ts"
 import { isActive, parted, WorldServices } from "./services.ts"
-import { exposeSite, exposure, wakeClock } from "./standstill.ts"
+import { Standstills } from "./standstill.ts"
 import type { Surroundings } from "./surroundings.ts"
 import type { Answer, LogLine } from "./told.ts"
 import { traceLine } from "./trace.ts"
@@ -52,6 +52,7 @@ export class World {
   readonly #random: Random
   readonly #oracle: Oracle
   readonly #around: Surroundings
+  readonly #standstills: Standstills
   readonly #agenda = new Agenda()
   #nextRequest = 1
 
@@ -75,6 +76,7 @@ export class World {
       varied: (delay) => this.#varied(delay),
     }
     this.#around = around
+    this.#standstills = new Standstills(around, this.#oracle, this.hosts, (host) => this.#wake(host))
     this.watchdogs = new WorldWatchdogs(around, (host) => this.powerOff(host.id))
     this.fences = new WorldFences(around, this.#options.fenceDelay, (id) => this.powerOff(id))
     this.services = new WorldServices(around, this.#oracle, () => this.#varied(this.#options.serviceDelay))
@@ -240,54 +242,21 @@ export class World {
   }
 
   thaw(id: number): void {
-    const host = this.host(id)
-    if (!host.frozen || host.suspendedAt !== undefined) return
-    host.frozen = false
-    this.#catchUp(host)
-    for (const run of host.held.splice(0)) run()
-    this.#wake(host)
-  }
-
-  /** What the process was about to do when it was stopped. */
-  #catchUp(host: Host): void {
-    const { unfinished } = host
-    host.unfinished = undefined
-    unfinished?.()
+    this.#standstills.thaw(this.host(id))
   }
 
   /** The whole machine stands still, its monotonic clock included. */
   suspend(id: number): void {
-    this.freeze(id)
-    this.host(id).suspendedAt = this.now
+    this.#standstills.suspend(this.host(id))
   }
 
-  /** The agent hears of it before anything else; lease files still ahead then are in force again. */
   resume(id: number): void {
-    const host = this.host(id)
-    if (host.suspendedAt === undefined) return
-    const slept = millis(wakeClock(host, this.now))
-    host.frozen = false
-    const { exposedUntil } = host
-    // A process that was stopped before a write does that first; what it opens is shut by the very next step.
-    host.exposedUntil = Number.POSITIVE_INFINITY
-    this.#catchUp(host)
-    // Without an agent, or with one that is stopped before it can, nobody shuts it, for what was left of the ring lease.
-    const open = host.node === undefined || host.stall > 0
-    host.exposedUntil = open ? Math.max(exposedUntil, this.now + exposure(host)) : exposedUntil
-    this.event(host.id, { kind: "suspended", slept })
-    for (const service of host.leases.keys()) this.#oracle.leased(host, service, this.now)
-    host.frozen = true
-    this.thaw(id)
+    this.#standstills.resume(this.host(id))
   }
 
   /** A hypervisor lets the guest go on after `suspend`: nothing in it can tell. What was left of its rights is left still. */
   resumeUnaware(id: number): void {
-    const host = this.host(id)
-    if (host.suspendedAt === undefined) return
-    wakeClock(host, this.now)
-    this.#oracle.wokeUnaware(host)
-    exposeSite(host, this.hosts.values(), this.now)
-    this.thaw(id)
+    this.#standstills.resumeUnaware(this.host(id))
   }
 
   /** The process that starts and stops services ends; its operations under way end with it. */
@@ -341,19 +310,13 @@ export class World {
 
   event(id: NodeId, event: NodeEvent): void {
     const host = this.host(id)
-    if (host.frozen) this.#hold(host, event)
+    if (host.frozen) this.#standstills.hold(host, event)
     else if (host.node !== undefined) {
       const effects = step(host.node, event, localTime(host, this.now))
       this.#options.trace?.(traceLine(this.now, host.id, event, effects))
       this.steps += 1
       this.#carryOut(host, effects)
     }
-  }
-
-  /** For when it goes on, if it is the same process then. */
-  #hold(host: Host, event: NodeEvent): void {
-    const { life } = host
-    host.held.push(() => host.life === life && this.event(host.id, event))
   }
 
   /** Runs for `duration` ms of true time. */
@@ -413,9 +376,7 @@ export class World {
     host.stall = 0
     for (const effect of early) this.#effect(host, effect)
     if (early.length > 0) this.#oracle.stepped(host, this.now)
-    host.frozen = true
-    host.unfinished = () => host.life === life && this.#carryOutNow(host, late)
-    this.after(stall, () => this.thaw(host.id))
+    this.#standstills.interrupt(host, stall, () => host.life === life && this.#carryOutNow(host, late))
   }
 
   #carryOutNow(host: Host, effects: readonly NodeEffect[]): void {
