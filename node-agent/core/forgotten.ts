@@ -54,9 +54,18 @@ export function mustAskWitness(
   const forgetful = members.filter(isForgetful).map((member) => reports.get(member))
   const remembering = members.filter((member) => !isForgetful(member))
   if (voters.length < members.length || forgetful.length === 0 || remembering.length === 0) return false
-  if (forgetful.every((each) => each?.amnesia === 0) && forgetful.some((each) => each?.unaided)) return false
+  if (forgetful.every((each) => each?.amnesia === 0) && isAskedInVain(reports)) return false
   return layoutsOf(config, self.site, joint).some(
     (layout) => layout.weight > 0 && standingIn(layout, remembering).kind !== "majority-alone",
+  )
+}
+
+/** All members come from the very view that asked: nobody can have spoken since. */
+function isAskedInVain(reports: ReadonlyMap<NodeId, Report>): boolean {
+  const asked = [...reports.values()].find(({ unaided }) => unaided === true)?.left?.ring
+  return (
+    asked !== undefined &&
+    [...reports.values()].every(({ left }) => left !== null && sameRing(left.ring, asked))
   )
 }
 
@@ -92,7 +101,6 @@ export function remember(turn: Turn): void {
   if (node.view?.joint !== undefined) return
   storeLearnt(turn)
   persist(turn, { forgot: false })
-  node.unaided = false
   enterGather(turn, "record-complete", undefined)
 }
 

@@ -77,6 +77,7 @@ export function installView(turn: Turn, seq: number): void {
   noteStanding(turn)
   storeLearnt(turn)
   node.left = undefined
+  node.unaided = false
   node.ring = { ...ring, reports: new Map() }
   node.membership = { kind: "operational", since: now }
   beginLooks(node, now)

@@ -95,7 +95,7 @@ export interface NodeState {
   watchdog: WatchdogState
   /** Until then this node's vote counts for no pledge: its record was lost (SPEC M9). */
   amnesiaUntil: Instant | undefined
-  /** Its record is lost, and the whole site asked the witness for the voice in vain: it goes on without (SPEC V12). */
+  /** Its record is lost, and the view that it left last asked the witness for the voice in vain: the next one goes on without (SPEC V12). */
   unaided: boolean
   /** The record was lost and nobody has told the pin yet: no witness is believed (SPEC W6). */
   pinLost: boolean

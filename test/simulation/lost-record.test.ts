@@ -213,6 +213,45 @@ describe("[V12] a whole site asks the witness for what nobody else in it remembe
     },
   )
 
+  test("that it once asked in vain says nothing of what another did since", () => {
+    const last = oneSite(3, { policy: "last-man-standing" })
+    const world = worldOf({ ...last, witness, service: [service("ledger", selfLease)] })
+    world.start()
+    world.run(10_000)
+    for (const id of [1, 2, 3]) world.cut(id, "@witness")
+    world.kill(1)
+    world.loseDisk(1)
+    world.run(500)
+    world.start(1)
+    expect(world.runUntil(() => world.core(1).unaided, 20_000)).toBe(true)
+    for (const [a, b] of [
+      [1, 2],
+      [1, 3],
+      [2, 3],
+    ] as const)
+      world.cut(a, b)
+    world.run(1000)
+    expect(world.core(1).unaided).toBe(false)
+    // Node 2 acts alone with the witness, and loses its record as well.
+    world.cuts.delete("2>@witness")
+    world.cuts.delete("@witness>2")
+    expect(world.runUntil(() => world.active("ledger")[0] === 2, 30_000)).toBe(true)
+    const voiceOf = (id: number) => Number(world.epochOf(id, "ledger")?.split(".")[1])
+    const before = voiceOf(2)
+    world.kill(2)
+    world.loseDisk(2)
+    world.cut(2, "@witness")
+    world.start(2)
+    world.run(25_000)
+    expect(world.core(2).amnesiaUntil).toBeUndefined()
+    world.heal()
+    expect(world.runUntil(() => world.core(3).view?.asksWitness === true, 5000)).toBe(true)
+    expect(world.runUntil(() => world.active("ledger").length === 1, 30_000)).toBe(true)
+    const [owner = 0] = world.active("ledger")
+    expect(voiceOf(owner)).toBeGreaterThan(before)
+    expect(world.violations).toEqual([])
+  })
+
   test("while it asks, the configuration may change", () => {
     const world = worldOf(cluster(2, 1))
     world.start()

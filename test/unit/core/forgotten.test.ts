@@ -11,7 +11,7 @@ import {
 import type { Report } from "../../../node-agent/core/report.ts"
 import type { NodeState, View } from "../../../node-agent/core/state.ts"
 import { storeLearnt } from "../../../node-agent/core/stored.ts"
-import { epoch, incarnation, millis, ticketName } from "../../../protocol/units.ts"
+import { epoch, incarnation, millis, nodeId, ticketName } from "../../../protocol/units.ts"
 import { siteLayout } from "../../../protocol/votes.ts"
 import { oneSite } from "../../support/config-builder.ts"
 import { configOf } from "../../support/layouts.ts"
@@ -53,11 +53,16 @@ describe("[V12] a whole site asks the witness", () => {
     readonly forgot?: boolean
     readonly amnesia?: number
     readonly unaided?: boolean
+    readonly left?: Report["left"]
   }
   const lost: Told = { forgot: true, amnesia: 4000 }
   const over: Told = { forgot: true }
   const vain: Told = { forgot: true, unaided: true }
   const knows: Told = {}
+  const from = (sequence: number) => ({
+    ring: { sequence, representative: nodeId(1), incarnation: incarnation(1) },
+    messages: [],
+  })
   const pair = configOf("1x2")
   const four = configOf("1x4")
   const lastMan = configOf("1x4-last-man-standing")
@@ -71,6 +76,18 @@ describe("[V12] a whole site asks the witness", () => {
       what: "asked in vain, its amnesia goes on",
       config: pair,
       told: [{ ...vain, amnesia: 1 }, knows],
+      asks: true,
+    },
+    {
+      what: "asked in vain, the other comes from elsewhere",
+      config: pair,
+      told: [vain, { left: from(8) }],
+      asks: true,
+    },
+    {
+      what: "asked in vain, the other has started since",
+      config: pair,
+      told: [vain, { left: null }],
       asks: true,
     },
     { what: "nobody remembers", config: pair, told: [lost, lost], asks: false },
@@ -100,7 +117,7 @@ describe("[V12] a whole site asks the witness", () => {
     const node = startedNode(of)
     const members = ids(...told.map((_, index) => index + 1))
     const reports = new Map(
-      members.map((id, index) => [id, { amnesia: millis(0), ...told[index] } as Report]),
+      members.map((id, index) => [id, { amnesia: millis(0), left: from(7), ...told[index] } as Report]),
     )
     const forgetful = members.filter((id) => reports.get(id)?.forgot)
     const voters = votersAmong(node, members, undefined, forgetful)
