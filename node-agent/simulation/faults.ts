@@ -1,4 +1,5 @@
 /** Faults in a world: each drawn by weight from a table and done, and how all of them are mended again. */
+import type { ClusterConfig } from "../../protocol/cluster.ts"
 import { type NodeId, type ServiceName, serviceName, siteId } from "../../protocol/units.ts"
 import { viewStanding } from "../../protocol/votes.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
@@ -6,6 +7,7 @@ import { draw, type Random } from "../core/random.ts"
 import type { Changes } from "./changes.ts"
 import type { FaultKind, FaultTable } from "./fault-tables.ts"
 import { flapWitness } from "./flapping.ts"
+import type { Host } from "./machine.ts"
 import type { World } from "./world.ts"
 
 const settings = ["node-standby", "node-online", "maintenance-on", "maintenance-off"] as const
@@ -381,18 +383,24 @@ export class Faults {
   #forget(id: number): void {
     const host = this.#world.host(id)
     const config = this.#world.newest
-    const standing = (members: readonly NodeId[]) => viewStanding(config, siteId(host.site), members).kind
     const others = config.nodes
       .filter((node) => node.site === host.site && node.id !== id)
-      .map((node) => node.id)
-    const disks = others.map((other) => this.#world.host(other).disk)
-    const othersRemember = disks.every((disk) => disk !== undefined && disk.forgot !== true)
-    const rest = standing(others)
+      .map((node) => this.#world.host(node.id))
+    const standing = (by: ClusterConfig, members: readonly Host[]) =>
+      viewStanding(
+        by,
+        siteId(host.site),
+        members.map((member) => member.id),
+      ).kind
+    const othersRemember = others.every(({ disk }) => disk !== undefined && disk.forgot !== true)
     // Where a change is under way an operator's word is needed: a node that it adds is in no view yet.
-    const changing = disks.some((disk) => (disk?.configuration?.prepared ?? null) !== null)
-    const needsMemo = rest === "needs-witness" && standing([host.id]) !== "majority-alone"
+    const changing = others.some(({ disk }) => (disk?.configuration?.prepared ?? null) !== null)
+    const inUse = [config, ...others.map((other) => other.config)]
+    const isMajority = inUse.every((each) => standing(each, others) === "majority-alone")
+    const needsMemo =
+      standing(config, others) === "needs-witness" && standing(config, [host]) !== "majority-alone"
     const inMemo = needsMemo && !this.#replaced && !changing
-    if (!othersRemember || (rest !== "majority-alone" && !inMemo) || this.#snapshot !== undefined) return
+    if (!othersRemember || (!isMajority && !inMemo) || this.#snapshot !== undefined) return
     this.#forgot = true
     this.#world.loseDisk(id)
     // Who lost the record is given the newest file (SPEC LC7).

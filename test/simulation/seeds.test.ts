@@ -153,6 +153,11 @@ const named: readonly Named[] = [
     table: changingFaults,
     why: "[W6] [I2] a node that had never met the witness believed one that was made anew, against the rest of its site",
   },
+  {
+    seed: 502634,
+    table: allFaults,
+    why: "[V12] [P1] the simulator lost a record that those who had not yet made a change active could not do without",
+  },
 ]
 
 test.each(named)("seed $seed: $why", ({ seed, minutes = 1, table = harshFaults }) => {
