@@ -164,6 +164,53 @@ export function removeAddress(native: Native, on: NetworkInterface, address: Pre
   }
 }
 
+const getNeighbour = 30
+const deleteNeighbour = 29
+/** struct ndmsg: family, padding, index, state, flags, type. */
+const neighbourHeader = 12
+const neighbourStateOffset = 8
+const destinationAttribute = 1
+/** Its hardware address has been asked for and not been told. */
+const incompleteState = 0x01
+
+/**
+ * Drops what waits to leave by this interface until a neighbour has told its hardware address: the kernel keeps it for three
+ * seconds, whatever becomes of the address that it comes from. Of the family of `address`. Throws `NativeFailure`.
+ */
+export function dropWaiting(native: Native, on: NetworkInterface, address: string): void {
+  const family = addressBytes(address).length === 4 ? inet : inet6
+  const header = (): Buffer => {
+    const bytes = Buffer.alloc(neighbourHeader)
+    bytes.writeUInt8(family, 0)
+    bytes.writeUInt32LE(on.index, indexOffset)
+    return bytes
+  }
+  const socket = new NetlinkSocket(native, netlinkRoute)
+  try {
+    for (const message of socket.dump(netlinkMessage(getNeighbour, requestFlag | dumpFlags, [header()]))) {
+      const view = Buffer.from(message)
+      const isWaitedFor = (view.readUInt16LE(headerLength + neighbourStateOffset) & incompleteState) !== 0
+      const destination = attributesOf(message, neighbourHeader).get(destinationAttribute)
+      if (view.readUInt32LE(headerLength + indexOffset) !== on.index || !isWaitedFor) continue
+      if (destination === undefined) continue
+      const parts = [header(), attribute(destinationAttribute, destination)]
+      forget(socket, netlinkMessage(deleteNeighbour, requestFlag | acknowledgeFlag, parts))
+    }
+  } finally {
+    socket.close()
+  }
+}
+
+/** One that is not there any more is a success. */
+function forget(socket: NetlinkSocket, neighbour: Uint8Array): void {
+  try {
+    socket.request(neighbour)
+  } catch (cause) {
+    if (cause instanceof NativeFailure && cause.code === "ENOENT") return
+    throw cause
+  }
+}
+
 function ask(
   native: Native,
   type: number,

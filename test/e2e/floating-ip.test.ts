@@ -179,10 +179,12 @@ describe("three nodes", () => {
   }
 
   it("the whole node gone: its processes and its cable", async () => {
-    await succession(scene, (owner) => {
+    const { victim } = await succession(scene, (owner) => {
       scene.stage.network.unplug(owner)
       scene.agents.child(owner).signalGroup("SIGKILL")
     })
+    // Gone with its kernel, and what waited there to leave (SPEC G8).
+    scene.stage.network.run(victim, "ip", ["neigh", "flush", "all"])
   })
 
   it("graceful stop: handed over, the address and the tables are taken away", async () => {

@@ -1,5 +1,6 @@
 // A floating address as a resource, between two network namespaces, without a gate: added, announced, looked at, removed.
 
+import { once } from "node:events"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
@@ -52,6 +53,16 @@ function hardwareOf(machine: string): string {
   return link.address
 }
 
+/** Pulled or plugged in, and the machine's own interface knows of it: the kernel tells it a moment later. */
+async function cable(state: "pulled" | "in"): Promise<void> {
+  if (state === "in") network.plug("near")
+  else network.unplug("near")
+  await waitFor({ what: `the cable ${state}`, limit: 10_000, interval: 5 }, () => {
+    const [{ operstate }] = JSON.parse(network.run("near", "ip", ["-json", "link", "show", "eth0"]))
+    return (operstate === "UP") === (state === "in") || undefined
+  })
+}
+
 /** What `far` believes, without having asked. */
 const believed = (address: string): string => network.run("far", "ip", ["neigh", "show", address])
 
@@ -95,20 +106,90 @@ describe.each([
   it("[G8] without a carrier is failed, and can be removed", async () => {
     const { says } = await driver(address, prefix, "eth0")
     await says("start")
-    network.unplug("near")
-    onTestFinished(() => network.plug("near"))
+    await cable("pulled")
+    onTestFinished(() => cable("in"))
     expect(await says("monitor")).toBe("failed eth0 has no carrier")
     expect(await says("stop")).toBe("stopped")
     expect(held("near", address)).toBe(false)
     expect(await says("start")).toBe("failed eth0 has no carrier")
   })
+
+  it("[G8] that is stopped takes along what has not left yet: back on the network, nothing more comes from it", async () => {
+    const { says } = await driver(address, prefix, "eth0")
+    await says("start")
+    const [own, to] = address.includes(":") ? ["fd77:2::1", "fd77:2::2"] : ["10.77.2.1", "10.77.2.2"]
+    const heard = wordsHeard(to)
+    const say = speaker({ floating: address, own }, to)
+    await waitFor({ what: "an answer by the floating address", limit: 10_000 }, async () => {
+      await say("floating early")
+      return heard.includes("early") || undefined
+    })
+    await cable("pulled")
+    onTestFinished(() => cable("in"))
+    await waitFor({ what: "a datagram that cannot leave", limit: 10_000 }, async () => {
+      await say("floating late")
+      return network.run("near", "ip", ["neigh", "show", to]).includes("INCOMPLETE") || undefined
+    })
+    expect(await says("stop")).toBe("stopped")
+    await cable("in")
+    // By the same neighbour, so after whatever still waits for it.
+    await waitFor({ what: "a datagram from the node's own address", limit: 10_000 }, async () => {
+      await say("own after")
+      return heard.includes("after") || undefined
+    })
+    expect(heard).not.toContain("late")
+  })
 })
+
+const port = 7_001
+
+/** What comes to `address` of `far`. */
+function wordsHeard(address: string): readonly string[] {
+  const type = address.includes(":") ? "udp6" : "udp4"
+  const program = `
+    const socket = require("node:dgram").createSocket("${type}")
+    socket.on("message", (text) => console.log(String(text)))
+    socket.bind(${port}, "${address}")`
+  const child = network.spawn("far", process.execPath, ["-e", program])
+  onTestFinished(() => {
+    child.kill("SIGKILL")
+  })
+  const heard: string[] = []
+  if (child.stdout === null) throw new Error("no standard output")
+  createInterface({ input: child.stdout }).on("line", (line) => heard.push(line))
+  return heard
+}
+
+/** Says words to `far`, by sockets of `near` that were bound while their addresses were there; resolves when each was sent. */
+function speaker(addresses: Readonly<Record<"floating" | "own", string>>, to: string) {
+  const program = `
+    const sockets = {}
+    for (const [name, address] of Object.entries(${JSON.stringify(addresses)})) {
+      sockets[name] = require("node:dgram").createSocket(address.includes(":") ? "udp6" : "udp4")
+      sockets[name].bind(0, address)
+    }
+    require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
+      const [name, word] = line.split(" ")
+      sockets[name].send(word, ${port}, "${to}", () => console.log("sent"))
+    })`
+  const child = network.spawn("near", process.execPath, ["-e", program])
+  onTestFinished(() => {
+    child.kill("SIGKILL")
+  })
+  if (child.stdout === null) throw new Error("no standard output")
+  const answers = createInterface({ input: child.stdout })
+  return async (line: string): Promise<void> => {
+    const sent = once(answers, "line")
+    child.stdin?.write(`${line}\n`)
+    await sent
+  }
+}
 
 it("[G8] whose device nobody named is failed without a carrier as well: it is still there", async () => {
   const { says } = await driver("10.77.2.100", 24)
   await says("start")
-  network.unplug("near")
-  onTestFinished(() => network.plug("near"))
+  await cable("pulled")
+  onTestFinished(() => cable("in"))
   expect(await says("monitor")).toBe("failed eth0 has no carrier")
   expect(await says("stop")).toBe("stopped")
   expect(held("near", "10.77.2.100")).toBe(false)

@@ -8,6 +8,7 @@ import { type Instant, latest } from "../../../../protocol/units.ts"
 import { monotonicNow } from "../../clock.ts"
 import {
   addAddress,
+  dropWaiting,
   findInterface,
   holdersOf,
   interfaceNames,
@@ -133,9 +134,13 @@ export class IpResource implements Resource {
     this.#silence()
     const library = await native()
     const names = this.config.device === undefined ? interfaceNames() : [this.config.device]
+    const holders = holdersOf(library, this.config.address)
     for (const name of names) {
       const on = findInterface(library, name)
-      if (on !== undefined) removeAddress(library, on, this.config)
+      if (on === undefined) continue
+      removeAddress(library, on, this.config)
+      // Without a carrier it would leave when the cable is back, and somebody else has the address by then.
+      if (holders.includes(name)) dropWaiting(library, on, this.config.address)
     }
     const [left] = holdersOf(library, this.config.address)
     return left === undefined ? undefined : `${this.config.address} is still on ${left}`
