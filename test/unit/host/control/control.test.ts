@@ -44,7 +44,8 @@ describe("the control process", { timeout: 20_000 }, () => {
   it("killed during a start leaves one in flight; the next one ends it before it says anything", async () => {
     const { directory, control } = agentOf({
       ...quick,
-      start: "echo $$ > $D/starter; sleep 2; touch $D/runs",
+      // Longer than any control process needs to begin.
+      start: "echo $$ > $D/starter; sleep 77.7; touch $D/runs",
     })
     const first = control()
     await first.connected()

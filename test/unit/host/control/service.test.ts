@@ -107,7 +107,8 @@ describe("a service", () => {
       shellResource(
         "one",
         { start: `trap '' TERM; sleep 77.7 & echo $! > ${into}/child; wait; sleep 77.7` },
-        { startTimeout: millis(200) },
+        // Long enough for the shell to come as far as its child on a busy machine.
+        { startTimeout: millis(2_000) },
       ),
     ])
     runner.start(1, "1", inMilliseconds(5_000))
