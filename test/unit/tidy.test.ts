@@ -210,9 +210,23 @@ describe("tidy", () => {
 
   it("every file that ARCHITECTURE.md names is there", () => {
     const named = [...read("ARCHITECTURE.md").matchAll(/`([a-z/-]+\.[jt]s)`/g)].map(([, name = ""]) => name)
-    const there = (name: string): boolean =>
-      files().some((file) => file === name || file.endsWith(`/${name}`))
+    const all = files()
+    const there = (name: string): boolean => all.some((file) => file === name || file.endsWith(`/${name}`))
     expect(named.filter((name) => !name.startsWith("dist/") && !there(name))).toEqual([])
+  })
+
+  it("a folder that ARCHITECTURE.md has a table of has all its files there", () => {
+    const rows = read("ARCHITECTURE.md").matchAll(/^\| (.*`) \| owns \|\n((?:\|.*\n)*)/gm)
+    const tables = [...rows].map(([, head = "", body = ""]) => ({ head, body }))
+    const folders = new Set(tables.flatMap(({ head }) => head.match(/[a-z/-]+(?=\/`)/g) ?? []))
+    expect(folders.size).toBeGreaterThan(5)
+    const isIn = (folder: string, file: string): boolean =>
+      tables.some(
+        ({ head, body }) =>
+          head.includes(`\`${folder}/\``) && body.match(/[a-z-]+\.ts(?=`)/g)?.includes(file),
+      )
+    const sources = files().filter((file) => file.endsWith(".ts") && folders.has(dirname(file)))
+    expect(sources.filter((file) => !isIn(dirname(file), posix.basename(file)))).toEqual([])
   })
 
   it("every test file is run by a project", () => {
