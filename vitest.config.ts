@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/{unit,scenarios,conformance}/**/*.test.ts"],
+          include: ["test/{unit,scenarios}/**/*.test.ts"],
           // Exhaustive ones take seconds on a machine of its own.
           testTimeout: 60_000,
         },

@@ -1,23 +1,13 @@
 /** What rights and proofs a live change must not outlast (SPEC LC2, LC5, W9). */
 import { describe, expect, test } from "vitest"
-import { documentOf, readDocument } from "../../node-agent/simulation/documents.ts"
-import { World } from "../../node-agent/simulation/world.ts"
+import { documentOf } from "../../node-agent/simulation/documents.ts"
+import type { World } from "../../node-agent/simulation/world.ts"
 import { nodeId, serviceName } from "../../protocol/units.ts"
-import {
-  accepted,
-  oneSite,
-  type Plain,
-  parse,
-  service,
-  sitesOf,
-  threePairs,
-  witness,
-} from "../support/config-builder.ts"
-import { apply, versions } from "../support/configurations.ts"
+import { oneSite, type Plain, service, sitesOf, threePairs, witness } from "../support/config-builder.ts"
+import { apply, changeableWorld, versions } from "../support/configurations.ts"
 import { selfLease } from "../support/layouts.ts"
 
-const worldOf = (plain: Plain): World =>
-  new World(accepted(parse(plain)), { seed: 1, readConfiguration: readDocument })
+const worldOf = (plain: Plain): World => changeableWorld(plain, 1)
 
 test("[LC5] [W9] with a shorter TTL the rest of votes that were had under the longer one is given up", () => {
   const plain = (version: number, ttl: number): Plain => ({

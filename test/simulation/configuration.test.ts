@@ -2,8 +2,8 @@
 import { describe, expect, test } from "vitest"
 import { markOf } from "../../node-agent/core/configuration-spread.ts"
 import { setPeer } from "../../node-agent/core/peers.ts"
-import { documentOf, readDocument } from "../../node-agent/simulation/documents.ts"
-import { World } from "../../node-agent/simulation/world.ts"
+import { documentOf } from "../../node-agent/simulation/documents.ts"
+import type { World } from "../../node-agent/simulation/world.ts"
 import {
   accepted,
   node,
@@ -15,18 +15,12 @@ import {
   twoSites,
   witness,
 } from "../support/config-builder.ts"
-import { apply, install, versions } from "../support/configurations.ts"
+import { apply, changeableWorld, cluster, install, versions } from "../support/configurations.ts"
 import { selfLease } from "../support/layouts.ts"
 
 const ledger = service("ledger", selfLease)
 
-function cluster(count: number, version: number, more: Plain = { witness }): Plain {
-  return { ...oneSite(count), version, service: [ledger], ...more }
-}
-
-function worldOf(plain: Plain, seed = 4): World {
-  return new World(accepted(parse(plain)), { seed, readConfiguration: readDocument })
-}
+const worldOf = (plain: Plain, seed = 4): World => changeableWorld(plain, seed)
 
 function isWhole(world: World, ...ids: readonly number[]): boolean {
   const together = ids.every((id) => world.host(id).node?.view?.members.join() === ids.join())

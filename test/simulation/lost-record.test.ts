@@ -1,27 +1,12 @@
 /** What nodes keep of what they learnt from others, and nodes that lost all of it (SPEC S8, V12, W6). */
 import { describe, expect, test } from "vitest"
-import { readDocument } from "../../node-agent/simulation/documents.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { siteId, ticketName } from "../../protocol/units.ts"
-import {
-  accepted,
-  oneSite,
-  type Plain,
-  parse,
-  service,
-  sitesOf,
-  threePairs,
-  witness,
-} from "../support/config-builder.ts"
-import { apply, install } from "../support/configurations.ts"
+import { oneSite, type Plain, service, sitesOf, threePairs, witness } from "../support/config-builder.ts"
+import { apply, changeableWorld, cluster, install } from "../support/configurations.ts"
 import { configOf, selfLease } from "../support/layouts.ts"
 
-function cluster(count: number, version: number, more: Plain = { witness }): Plain {
-  return { ...oneSite(count), version, service: [service("ledger", selfLease)], ...more }
-}
-
-const worldOf = (plain: Plain): World =>
-  new World(accepted(parse(plain)), { seed: 4, readConfiguration: readDocument })
+const worldOf = (plain: Plain): World => changeableWorld(plain, 4)
 
 describe("[S8] who comes back to a service that runs under a higher voice epoch keeps that", () => {
   test.each([

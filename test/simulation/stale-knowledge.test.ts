@@ -1,10 +1,9 @@
 /** What restarts and absent nodes must not bring back to life. */
 import { describe, expect, test } from "vitest"
-import { readDocument } from "../../node-agent/simulation/documents.ts"
 import { World } from "../../node-agent/simulation/world.ts"
 import { nodeId, serviceName } from "../../protocol/units.ts"
-import { accepted, node, oneSite, type Plain, parse, service, twoSites } from "../support/config-builder.ts"
-import { apply, versions } from "../support/configurations.ts"
+import { node, oneSite, type Plain, service, witness } from "../support/config-builder.ts"
+import { apply, changeableWorld, versions } from "../support/configurations.ts"
 import { configOf, selfLease } from "../support/layouts.ts"
 
 /** Nodes 1 and 2 on one side, 3 and 4 on the other; the named ones do not reach the witness either. */
@@ -95,7 +94,7 @@ test("[VL6] versions of a memo are the object's own: another one's is read befor
 describe("[LC4] [W14] of two proposals of one version one is registered", () => {
   const plain = (version: number, more: Plain, votes = {}): Plain => ({
     ...oneSite(4),
-    witness: twoSites().witness,
+    witness,
     service: [service("ledger", selfLease)],
     version,
     node: [1, 2, 3, 4].map((id) => node(id, "north", id === 4 ? votes : {})),
@@ -103,7 +102,7 @@ describe("[LC4] [W14] of two proposals of one version one is registered", () => 
   })
 
   test("the view that brings the other one is refused, and told", () => {
-    const world = new World(accepted(parse(plain(1, {}))), { seed: 1, readConfiguration: readDocument })
+    const world = changeableWorld(plain(1, {}), 1)
     world.start()
     world.run(5000)
     halve(world, 3, 4)

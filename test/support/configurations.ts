@@ -1,8 +1,19 @@
 /** Successive configurations of one world: how a node is asked to change to one, and who has which. */
-import { documentOf } from "../../node-agent/simulation/documents.ts"
-import type { World } from "../../node-agent/simulation/world.ts"
+import { documentOf, readDocument } from "../../node-agent/simulation/documents.ts"
+import { World } from "../../node-agent/simulation/world.ts"
 import { nodeId } from "../../protocol/units.ts"
-import { accepted, type Plain, parse } from "./config-builder.ts"
+import { accepted, oneSite, type Plain, parse, service, witness } from "./config-builder.ts"
+import { selfLease } from "./layouts.ts"
+
+/** One site of so many nodes with a service and, unless told otherwise, a witness. */
+export function cluster(count: number, version: number, more: Plain = { witness }): Plain {
+  return { ...oneSite(count), version, service: [service("ledger", selfLease)], ...more }
+}
+
+/** A world whose nodes can read a changed configuration. */
+export function changeableWorld(plain: Plain, seed: number): World {
+  return new World(accepted(parse(plain)), { seed, readConfiguration: readDocument })
+}
 
 /** Orders the change at a node; the answer's text once it has come. */
 export function apply(world: World, at: number, plain: Plain, limit = 16_000): string {

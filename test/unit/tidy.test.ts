@@ -106,7 +106,7 @@ const entryPoints = [
 ]
 
 /** Projects of vitest.config.ts run the tests below these folders, and no others. */
-const testFolders = ["unit", "scenarios", "conformance", "simulation", "worker", "e2e"]
+const testFolders = ["unit", "scenarios", "simulation", "worker", "e2e"]
 
 const topLevel = [
   ...["worker", "node-agent", "protocol", "test"],
