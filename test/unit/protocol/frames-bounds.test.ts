@@ -4,21 +4,8 @@ import { bodyBytesMax, type Frame, frameLimits, type TokenFrame } from "../../..
 import { fitting, inTurn } from "../../../protocol/frame-fields.ts"
 import { decodeFrame, encodeFrame } from "../../../protocol/frames.ts"
 import { tokenLists } from "../../../protocol/token-frame.ts"
-import { incarnation, millis, nodeId, type RingId } from "../../../protocol/units.ts"
-
-const ring: RingId = { sequence: 258, representative: nodeId(1), incarnation: incarnation(7) }
-const emptyToken: TokenFrame = {
-  kind: "token",
-  ring,
-  number: 5,
-  seq: 4,
-  aru: 3,
-  aruBy: 2,
-  messages: [],
-  rights: [],
-  watches: [],
-  health: [],
-}
+import { incarnation, millis, nodeId } from "../../../protocol/units.ts"
+import { emptyToken, ring } from "./empty-token.ts"
 
 describe("bounds", () => {
   test("[F4] the four lists of a token at their largest fill a datagram and no more", () => {

@@ -12,21 +12,8 @@ import {
 import { fitting } from "../../../protocol/frame-fields.ts"
 import { decodeFrame, encodeFrame } from "../../../protocol/frames.ts"
 import { tokenLists } from "../../../protocol/token-frame.ts"
-import { incarnation, millis, nodeId, type RingId } from "../../../protocol/units.ts"
-
-const ring: RingId = { sequence: 258, representative: nodeId(1), incarnation: incarnation(7) }
-const emptyToken: TokenFrame = {
-  kind: "token",
-  ring,
-  number: 5,
-  seq: 4,
-  aru: 3,
-  aruBy: 2,
-  messages: [],
-  rights: [],
-  watches: [],
-  health: [],
-}
+import { incarnation, millis, nodeId } from "../../../protocol/units.ts"
+import { emptyToken, ring } from "./empty-token.ts"
 
 const u48 = fc.integer({ min: 0, max: 0xffff_ffff_ffff })
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff })
