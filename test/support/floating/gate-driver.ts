@@ -4,6 +4,7 @@
  *
  *   open MS     the address may pass for MS from now          close      it may not
  *   late MS     as `open`, but the process stops itself between computing the request and sending it
+ *               (both answer with the end of it in CLOCK_MONOTONIC's milliseconds)
  *   back MS     as `open`, computed with real time as it was MS later: as if it had been set back meanwhile
  *   check       what an agent does once a second              leave      what it does at its end
  *   lose        from now on `nft` cannot be run
@@ -38,14 +39,17 @@ function obey(line: string): void {
   const deadline = after(monotonicNow(), millis(Number(amount)))
   switch (word) {
     case "open":
-    case "close":
-      gate.set(service, word === "open" ? deadline : undefined)
+      gate.set(service, deadline)
       gate.write()
-      return say(`${word} ${gate.state.kind}`)
+      return say(`open ${gate.state.kind} until ${deadline}`)
+    case "close":
+      gate.set(service, undefined)
+      gate.write()
+      return say(`close ${gate.state.kind}`)
     case "late": {
       gate.set(service, deadline)
       const batch = gate.prepare()
-      say("stopping")
+      say(`stopping, until ${deadline}`)
       process.kill(process.pid, "SIGSTOP")
       gate.send(batch)
       return say("sent")
