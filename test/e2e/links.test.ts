@@ -118,8 +118,9 @@ describe("cut between nodes", () => {
     do {
       await sleep(1_500)
       settled = await ringsOf()
-    } while (!isOneOf(settled, rings, size) && Date.now() < until)
+    } while (!(isOneOf(settled, rings, size) && isAgreed(settled)) && Date.now() < until)
     expect(isOneOf(settled, rings, size), settled.join("; ")).toBe(true)
+    expect(isAgreed(settled), settled.join("; ")).toBe(true)
     await sleep(2_000)
     expect(await ringsOf()).toEqual(settled)
   })
@@ -131,5 +132,13 @@ function isOneOf(settled: readonly string[], rings: readonly string[], size: num
     const members = ring.split(",")
     const theirs = names.flatMap((name, index) => (members.includes(name) ? [settled[index]] : []))
     return members.length === size && new Set(theirs).size === 1 && (theirs[0]?.endsWith(` ${ring}`) ?? false)
+  })
+}
+
+/** Each node is in a ring that all its members know the same of: nobody is still on the way into one. */
+function isAgreed(settled: readonly string[]): boolean {
+  return settled.every((own) => {
+    const members = own.split(" ").at(-1)?.split(",") ?? []
+    return own.startsWith("operational ") && members.every((name) => settled[names.indexOf(name)] === own)
   })
 }
