@@ -23,9 +23,10 @@ function setClock(agent: Agent, offset: number): void {
 
 /** How far the agent's own wall clock is from this process's, in seconds, as its last health sample had it. */
 function deviation({ node }: Agent): number {
+  // The last piece is a line that is still being written, or nothing.
   const line = readFileSync(node.traceFile, "utf8")
-    .trimEnd()
     .split("\n")
+    .slice(0, -1)
     .findLast((each) => each.includes('"kind":"health-sampled"'))
   const wall: number = line === undefined ? Number.NaN : JSON.parse(line).event.wall
   return Math.round((wall - Date.now()) / 1_000)

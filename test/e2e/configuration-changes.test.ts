@@ -102,7 +102,8 @@ describe("[LC1] [LC4] [LC5] [LC6] [LC7] a running cluster", () => {
     expect(await asked).toMatch(/is active|refused/)
     await waitFor({ what: "the service elsewhere", limit: patience }, async () => {
       const { services, rights } = await lab.statusOf(other)
-      return (services[0]?.state === "running" && rights.voice.held) || undefined
+      const [{ state, owner: active } = {}] = services
+      return (state === "running" && active !== owner.name && rights.voice.held) || undefined
     })
     lab.start(owner)
     await activated(other, 3, 4)

@@ -37,7 +37,10 @@ describe("[S11] configurations that differ", () => {
     const words = ["service", "move", "ledger", third.name, "--runtime-dir", owner.node.runtimeDirectory]
     await lab.cluster.quorumbeat(...words).catch(String)
     await lab.undisturbed(before, 2_000)
-    expect((await lab.statusOf(owner)).services[0]).toMatchObject({ state: "running", owner: owner.name })
+    expect((await lab.presentStatusOf(owner)).services[0]).toMatchObject({
+      state: "running",
+      owner: owner.name,
+    })
 
     const killed = now()
     await owner.killRealtime()
@@ -45,7 +48,7 @@ describe("[S11] configurations that differ", () => {
     const late = lab.ledger.first(killed + 1_000, () => true)
     expect(late, "a write although the right has lapsed").toBeUndefined()
     for (const agent of [stranger, third]) {
-      const { membership, services } = await lab.statusOf(agent)
+      const { membership, services } = await lab.presentStatusOf(agent)
       expect(membership).toBe("operational")
       expect(services[0]).toMatchObject({ reason: "configuration-mismatch" })
     }

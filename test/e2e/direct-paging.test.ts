@@ -7,7 +7,7 @@ import type { Agent } from "../support/cluster/agent.ts"
 import { PagingServices } from "../support/cluster/paging-services.ts"
 import { waitFor } from "../support/cluster/waiting.ts"
 import { type Alert, WebhookReceiver } from "../support/cluster/webhook-receiver.ts"
-import { patience, useLab } from "./lab.ts"
+import { useLab } from "./lab.ts"
 
 const pager = new WebhookReceiver()
 /** A service with keys, to which all nodes and the witness speak: its side of the story is what a person on call sees. */
@@ -55,10 +55,10 @@ describe("[A14] direct paging", () => {
   it("tells what happens while the witness is away; the witness tells the same when it is back, and both tell the end", async () => {
     expect(pager.alerts).toEqual([])
     await witnessTells(duty())
+    const owner = lab.ownerAgent()
     await lab.cluster.witness.kill()
-    await waitFor({ what: "the lost way to the witness shown", limit: patience }, async () => {
-      const status = await lab.statusOf(lab.ownerAgent())
-      return status.witness.state === "unreachable" || undefined
+    await lab.statusWhen(owner, "the lost way to the witness shown", ({ witness }) => {
+      return witness.state === "unreachable"
     })
     const away = bystander()
     await away.kill()
@@ -68,6 +68,9 @@ describe("[A14] direct paging", () => {
     expect(pager.refused).toEqual([])
     await lab.cluster.witness.start()
     await tells(lab.cluster.receiver, "incident.opened", dedupKey)
+    await waitFor({ what: "the witness told whoever is on call", limit: pagingPatience }, () => {
+      return services.asked("pagerduty", "trigger") > 1 || undefined
+    })
     away.start()
     await tells(pager, "incident.resolved", dedupKey)
     await tells(lab.cluster.receiver, "incident.resolved", dedupKey)

@@ -178,7 +178,9 @@ describe("[S15] a cluster whose service nothing ends by itself", () => {
     const [off] = controllers.get(victim.name)?.switched ?? []
     expect(off?.to).toBe("off")
     expect(off?.at ?? 0).toBeGreaterThan(frozenAt)
-    const { services } = await lab.statusOf(lab.agent(heir.node))
+    const { services } = await lab.statusWhen(lab.agent(heir.node), "its start is done", (status) =>
+      status.services.every(({ state }) => state === "running"),
+    )
     expect(services).toMatchObject([{ owner: heir.node, state: "running" }])
     await sleep(500)
     expect(victim.isRunning).toBe(false)

@@ -98,7 +98,7 @@ describeNeeding(missing, "a full disk under the state directory", () => {
     // What comes back begins with a ring sequence far ahead of what the others have stored.
     lost?.start()
     await lab.settled(others)
-    expect((await lab.statusOf(full)).membership).not.toBe("operational")
+    expect((await lab.presentStatusOf(full)).membership).not.toBe("operational")
     rmSync(fillingOf(full))
     await lab.settled(lab.cluster.agents, takenBack)
   })
@@ -118,7 +118,7 @@ describeNeeding(missing, "a full disk under the state directory", () => {
     )
     await sleep(3_000)
     expect(agent.isRunning, agent.lastWords()).toBe(true)
-    expect((await lab.statusOf(agent)).membership).toBe("booting")
+    expect((await lab.presentStatusOf(agent)).membership).toBe("booting")
     for (const other of lab.others(agent)) {
       const asked = now()
       const answer = await other.status()

@@ -295,6 +295,16 @@ export class Lab {
     return answer.status
   }
 
+  /** How it is by now: a picture is up to a second old, and more on a busy machine. */
+  presentStatusOf(agent: Agent): Promise<StatusAnswer["status"]> {
+    const from = now()
+    return waitFor({ what: `a new picture of ${agent.name}`, limit: patience, interval: 50 }, async () => {
+      const asked = now()
+      const answer = await agent.status()
+      return answer !== undefined && asked - answer.age_ms > from ? answer.status : undefined
+    })
+  }
+
   /** The status of `agent` once `holds` is true of it. */
   statusWhen(
     agent: Agent,

@@ -33,7 +33,7 @@ afterAll(() => machines.remove())
 const ringsOf = async (): Promise<readonly string[]> =>
   Promise.all(
     lab.cluster.agents.map(async (agent) => {
-      const { ring, membership } = await lab.statusOf(agent)
+      const { ring, membership } = await lab.presentStatusOf(agent)
       return `${membership} ${ring?.id} ${ring?.members.join()}`
     }),
   )

@@ -142,7 +142,11 @@ describe("one site of three nodes", () => {
     expect(childrenOf(pid)).toEqual([])
     const [witness] = lab.others(leaving)
     if (witness !== undefined) {
-      expect((await lab.statusOf(witness)).services[0]?.reason).toBeUndefined()
+      const what = "hears that the service runs elsewhere"
+      const { services } = await lab.statusWhen(witness, what, (status) =>
+        status.services.every(({ state, owner }) => state === "running" && owner !== leaving.name),
+      )
+      expect(services[0]?.reason).toBeUndefined()
     }
   })
 })

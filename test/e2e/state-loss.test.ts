@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest"
 import { readTraces } from "../check-trace/trace-file.ts"
 import type { Agent } from "../support/cluster/agent.ts"
 import { serviceName } from "../support/cluster/cluster-toml.ts"
-import { now } from "../support/cluster/waiting.ts"
+import { now, waitFor } from "../support/cluster/waiting.ts"
 import { patience, quickSites, ttl, ttlWaited, twoByTwo, useLab } from "./lab.ts"
 
 /** The directory itself stays: one that is not there at all is taken for a mistake, and the agent does not start. */
@@ -70,7 +70,7 @@ describe("a node without its state", () => {
     const names = heirs.map(({ name }) => name)
     const after = await lab.succession(before, started, names)
     expect(after.at).toBeGreaterThan(started + ttl)
-    expectNoRightBefore(started + ttl, heirs, started)
+    await expectNoRightBefore(started + ttl, heirs, started)
   })
 })
 
@@ -93,7 +93,10 @@ describe("a node without its state, with one that never knew", () => {
     // The witness never hears of the mandate: it stands on the south's pledge, of which one node never hears.
     await network.setUplink("north", "drop")
     await witness.kill()
-    for (const agent of [north, forgetful, third]) agent.start()
+    // Before the others claim: it is the one that comes first.
+    north.start()
+    await lab.statusWhen(north, "speaks for its site", ({ rights }) => rights.voice.held)
+    for (const agent of [forgetful, third]) agent.start()
     const before = await lab.cluster.active(patience)
     expect(before.node).toBe("n1")
     await sleep(2_000)
@@ -106,21 +109,24 @@ describe("a node without its state, with one that never knew", () => {
     await sleep(2 * ttlWaited)
     expect(lab.ledger.first(started, ({ node }) => node !== before.node)).toBeUndefined()
     for (const agent of [unknowing, forgetful]) {
-      const { rights } = await lab.statusOf(agent)
+      const { rights } = await lab.presentStatusOf(agent)
       expect(rights.voice.held, agent.name).toBe(false)
     }
     const back = now()
     third.start()
     await lab.succession(before, back, ["s1", "s2", "s3"])
-    expectNoRightBefore(back, [unknowing, forgetful, third], started)
+    await expectNoRightBefore(back, [unknowing, forgetful, third], started)
   })
 })
 
-function expectNoRightBefore(earliest: number, agents: readonly Agent[], since: number): void {
+/** Lines of a trace come later than what they tell of. */
+async function expectNoRightBefore(earliest: number, agents: readonly Agent[], since: number): Promise<void> {
   const traces = agents.map(({ node }) => node.traceFile)
-  const granted = readTraces(traces).rights.filter(
-    ({ service, from }) => service === serviceName && from > since,
-  )
-  expect(granted.length).toBeGreaterThan(0)
+  const granted = await waitFor({ what: "a right in the traces", limit: patience, interval: 200 }, () => {
+    const found = readTraces(traces).rights.filter(
+      ({ service, from }) => service === serviceName && from > since,
+    )
+    return found.length > 0 ? found : undefined
+  })
   for (const { from } of granted) expect(from).toBeGreaterThan(earliest)
 }

@@ -34,7 +34,7 @@ function holder(): Holder {
 
 async function expectNoMandate(site: string): Promise<void> {
   for (const agent of lab.cluster.agentsOf(site)) {
-    const { rights } = await lab.statusOf(agent)
+    const { rights } = await lab.presentStatusOf(agent)
     expect(rights.mandates.filter(({ held }) => held)).toEqual([])
   }
 }
@@ -46,7 +46,10 @@ describe("two sites of two nodes and a witness", () => {
     await lab.cluster.healthy(patience)
     const { site, other } = holder()
     for (const agent of lab.cluster.agentsOf(site)) {
-      const status = await lab.statusOf(agent)
+      // The one that writes has it: the other may hear so a moment later.
+      const status = await lab.statusWhen(agent, "holds the mandate", ({ rights }) =>
+        rights.mandates.some(({ held }) => held),
+      )
       expect(status.ring?.members).toEqual(namesOf(site))
       expect(status.rights.mandates).toMatchObject([{ ticket: "main", held: true, holder: site }])
     }
@@ -138,7 +141,7 @@ describe("two sites of two nodes and a witness", () => {
     const heir = lab.neighbour(victim)
     const killed = await atWorstMoment(victim, heir, () => victim.kill())
     await lab.succession(before, killed, [heir.name])
-    const { rights } = await lab.statusOf(heir)
+    const { rights } = await lab.presentStatusOf(heir)
     expect(rights.voice).toMatchObject({ held: true, by: "witness" })
   })
 
