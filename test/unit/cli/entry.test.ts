@@ -38,7 +38,8 @@ describe("the program's entry", () => {
   })
 
   it("ends silently when nobody reads on", () => {
-    const command = `{ sleep 0.2; "$0" "$1" init --help; echo "$?" >&2; } | true`
+    const untilNobodyReads = `(trap "" PIPE; while printf x; do sleep 0.01; done) 2>/dev/null`
+    const command = `{ ${untilNobodyReads}; "$0" "$1" init --help; echo "$?" >&2; } | true`
     const { stderr } = spawnSync("sh", ["-c", command, process.execPath, program], { encoding: "utf8" })
     expect(stderr).toBe("141\n")
   })
