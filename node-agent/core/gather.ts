@@ -5,7 +5,7 @@
  * processor and a fail list): the proposal itself is exchanged and agreed upon.
  */
 import { assert } from "../../protocol/assert.ts"
-import type { Accusation, EvidenceFrame, PeerIncarnation } from "../../protocol/frame.ts"
+import type { Accusation, ConfigurationMark, EvidenceFrame, PeerIncarnation } from "../../protocol/frame.ts"
 import type { Incarnation, Instant, NodeId } from "../../protocol/units.ts"
 
 /** What a peer's latest join of this Gather said. */
@@ -19,6 +19,7 @@ export interface Join {
   readonly accuses: readonly NodeId[]
   readonly proposal: readonly NodeId[]
   readonly owner: boolean
+  readonly configuration?: ConfigurationMark | undefined
 }
 
 export interface GatherInput {

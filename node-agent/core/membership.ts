@@ -253,10 +253,16 @@ function isNews(node: NodeState, told: Told, before: Told | undefined, waits: bo
   return !saysTheSame(isGrowing ? { ...told, proposal: before.proposal } : told, before)
 }
 
-/** Joins that were not repeated are forgotten: their senders have gone on or away. */
+/**
+ * Joins that were not repeated are forgotten: their senders have gone on or away. So are those of a configuration that this node
+ * had when they came, and has no more (SPEC LC6).
+ */
 function prune(node: NodeState, gather: Gather, now: Instant): Gather {
   const kept = (node.config.timings.misses + 1) * joinRepeat(node)
-  const fresh = [...gather.joins].filter(([, join]) => elapsed(join.at, now) <= kept)
+  const own = markOf(node)
+  const fresh = [...gather.joins].filter(
+    ([, join]) => elapsed(join.at, now) <= kept && compatible(own, join.configuration),
+  )
   return fresh.length === gather.joins.size ? gather : { ...gather, joins: new Map(fresh) }
 }
 

@@ -11,7 +11,7 @@
  *   on without the memo after a lost record (SPEC V12).
  * - I4: members of a view that have delivered the same messages have the same state.
  * - I5: commands acknowledged to operators are not lost (`acknowledged.ts`).
- * - Durable numbers and ring sequences never fall; a ring has one set of members.
+ * - Durable numbers and ring sequences never fall; a ring has one set of members, of one configuration (LC6).
  * - No deadline beyond its proof: every member has handled the token since (L3), the claim was first sent since (W2), a
  *   site's vote is bound at one of its nodes at least as long (M3). No lease file beyond a live right (S1).
  * - What people must hear of leaves an event (A1).
@@ -20,6 +20,7 @@
  * machine is passed over until that time is over, and not a moment longer.
  */
 
+import type { ConfigurationMark } from "../../protocol/frame.ts"
 import type { LeaseAnswer } from "../../protocol/lease.ts"
 import {
   type Instant,
@@ -30,6 +31,7 @@ import {
   sameRing,
 } from "../../protocol/units.ts"
 import type { ArbiterState } from "../../worker/arbiter.ts"
+import { compatible, markOf } from "../core/configuration-spread.ts"
 import { serviceUntil } from "../core/rights.ts"
 import type { NodeState, OrderedState } from "../core/state.ts"
 import { AcknowledgedCommands } from "./acknowledged.ts"
@@ -91,7 +93,7 @@ export class Oracle {
   readonly #handedOn = new Set<string>()
   /** By `ring|number`: the state, and who had it first. */
   readonly #states = new Map<string, { readonly text: string; readonly node: number }>()
-  readonly #members = new Map<string, string>()
+  readonly #rings = new Map<string, { readonly members: string; readonly mark: ConfigurationMark }>()
   /** By `ring|node`: the true time of the node's latest handling of the ring's token. */
   readonly #handled = new Map<string, number>()
 
@@ -287,7 +289,8 @@ export class Oracle {
     }
   }
 
-  #checkRing(host: Host, { view }: NodeState, seen: Seen, now: number): void {
+  #checkRing(host: Host, node: NodeState, seen: Seen, now: number): void {
+    const { view } = node
     if (view === undefined || view.ring === seen.viewRing) return
     seen.viewRing = view.ring
     if (ringKey(view.ring) === seen.ring) return
@@ -295,11 +298,14 @@ export class Oracle {
     if (view.ring.sequence <= seen.ringSequence)
       this.#violated(now, "R8", `node ${host.id}: ring ${seen.ring} after sequence ${seen.ringSequence}`)
     seen.ringSequence = view.ring.sequence
-    const members = view.members.join(",")
-    const known = this.#members.get(seen.ring)
-    this.#members.set(seen.ring, members)
-    if (known !== undefined && known !== members)
-      this.#violated(now, "R9", `ring ${seen.ring} has members ${known} and ${members}`)
+    const [members, mark] = [view.members.join(","), markOf(node)]
+    const known = this.#rings.get(seen.ring)
+    this.#rings.set(seen.ring, { members, mark })
+    if (known === undefined) return
+    if (known.members !== members)
+      this.#violated(now, "R9", `ring ${seen.ring} has members ${known.members} and ${members}`)
+    if (!compatible(mark, known.mark))
+      this.#violated(now, "LC6", `ring ${seen.ring} with versions ${known.mark.version} and ${mark.version}`)
   }
 
   #checkOrdered(host: Host, { view, ring, ordered }: NodeState, seen: Seen, now: number): void {

@@ -158,6 +158,11 @@ const named: readonly Named[] = [
     table: allFaults,
     why: "[V12] [P1] the simulator lost a record that those who had not yet made a change active could not do without",
   },
+  {
+    seed: 612722,
+    table: allFaults,
+    why: "[LC6] a node that took up a change while it gathered still counted joins of the old configuration: one view of two",
+  },
 ]
 
 test.each(named)("seed $seed: $why", ({ seed, minutes = 1, table = harshFaults }) => {
