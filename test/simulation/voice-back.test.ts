@@ -1,8 +1,9 @@
 /** A view that lost the witness's voice to another one and got it back, its ring unbroken all the time (SPEC VL8). */
 import { expect, test } from "vitest"
 import { World } from "../../node-agent/simulation/world.ts"
-import { service } from "../support/config-builder.ts"
-import { configOf } from "../support/layouts.ts"
+import { ticketName } from "../../protocol/units.ts"
+import { accepted, node, parse, service, twoSites } from "../support/config-builder.ts"
+import { configOf, selfLease } from "../support/layouts.ts"
 
 const margin = 3000
 const slow = service("ledger", { proof: "self-lease", self_lease_margin_ms: margin })
@@ -33,5 +34,56 @@ test("[VL8] [S3] it knows what the other one ran, and waits for the margin from 
       margin * 0.999,
     )
   }
+  expect(world.violations).toEqual([])
+})
+
+test("[VL8] [VL5] an answer that waited for the memo is not spoken when the other one has given the vote away", () => {
+  const sites = ["north", "south", "west", "west"]
+  const plain = {
+    ...twoSites(),
+    site: ["north", "south", "west"].map((name) => ({ name })),
+    node: sites.map((site, index) => node(index + 1, site, { wan: `198.51.100.${index + 1}` })),
+    timings: { mandate_ttl_ms: 60_000, voice_ttl_ms: 12_000, renewal_ms: 4000 },
+    service: [service("ledger", selfLease)],
+  }
+  const world = new World(accepted(parse(plain)), { seed: 4 })
+  const ticket = (id: number) => world.core(id).tickets.get(ticketName("main"))
+  const deadlineOf = (id: number) => world.core(id).view?.voice.deadline
+  const join = (a: number, b: number | string) => {
+    world.cuts.delete(`${a}>${b}`)
+    world.cuts.delete(`${b}>${a}`)
+  }
+  for (const other of [3, 4]) for (const id of [1, 2]) world.cut(id, other)
+  world.cut(1, 2)
+  world.start()
+  world.run(3500)
+  // West claims nothing itself.
+  world.command(3, { kind: "maintenance-on", service: undefined })
+  world.run(1500)
+  world.cut(3, 4)
+  expect(world.runUntil(() => deadlineOf(3) !== undefined, 8000)).toBe(true)
+  world.run(200)
+  world.cut(3, "@witness")
+  world.run((deadlineOf(3) ?? 0) - world.core(3).steppedAt - 1300)
+  join(1, 3)
+  expect(world.runUntil(() => world.core(3).view?.memo.acts.length === 1, 4000)).toBe(true)
+  expect(world.runUntil(() => deadlineOf(4) !== undefined, 15_000)).toBe(true)
+  join(2, 4)
+  join(3, "@witness")
+  expect(world.runUntil(() => ticket(2)?.gainedAt !== undefined, 15_000)).toBe(true)
+  world.cut(4, "@witness")
+  // North stands still, and so goes on with its claim, until the answer may be there.
+  world.run(8000)
+  world.freeze(1)
+  world.cut(1, 3)
+  const before = deadlineOf(3)
+  expect(world.runUntil(() => deadlineOf(3) !== before, 20_000)).toBe(true)
+  join(1, 3)
+  expect(world.runUntil(() => ticket(3)?.pledge?.site === "south", 1000)).toBe(true)
+  world.run(100)
+  world.thaw(1)
+  world.run(10_000)
+  expect(world.core(3).view?.memo.acts).toEqual([])
+  expect(world.active("ledger")).toEqual([2])
   expect(world.violations).toEqual([])
 })
