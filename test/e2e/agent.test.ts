@@ -14,6 +14,7 @@ import { createNodeKey, createRingKey } from "../../node-agent/host/key-file.ts"
 import { readLease } from "../../node-agent/host/lease-file.ts"
 import { replaceState } from "../../node-agent/host/state-file.ts"
 import { epoch, incarnation, nodeId, serviceName } from "../../protocol/units.ts"
+import { waitFor } from "../support/cluster/waiting.ts"
 import { eventually, temporaryDirectory } from "../unit/host/fixtures.ts"
 
 const main = join(import.meta.dirname, "../../node-agent/main.ts")
@@ -141,14 +142,11 @@ async function startedAgent() {
       const before = deadline()
       return eventually(() => deadline() > before)
     },
-    statusWhen: async (holds: (answer: StatusAnswer) => boolean): Promise<StatusAnswer> => {
-      for (let n = 0; n < 200; n += 1) {
+    statusWhen: (holds: (answer: StatusAnswer) => boolean): Promise<StatusAnswer> =>
+      waitFor({ what: "the status expected", limit: 20_000 }, async () => {
         const answer = await status().catch(() => undefined)
-        if (answer !== undefined && holds(answer)) return answer
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-      throw new Error("the status never was as expected")
-    },
+        return answer !== undefined && holds(answer) ? answer : undefined
+      }),
   }
 }
 
