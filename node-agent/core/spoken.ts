@@ -1,9 +1,9 @@
 /** Acts that rest on something the memo may have to say first (SPEC VL5): answering a pledge, counting one's own, telling of a release. */
 import { mandateLease } from "../../protocol/lease.ts"
-import { after, epoch, type SiteId, type Ticket } from "../../protocol/units.ts"
+import { after, epoch } from "../../protocol/units.ts"
 import { order } from "./ring.ts"
 import { sendSiteMessage, sendToOtherSites } from "./site-messages.ts"
-import type { MemoAct, NodeState } from "./state.ts"
+import type { MemoAct } from "./state.ts"
 import { learnVote } from "./token-entries.ts"
 import type { Turn } from "./turn.ts"
 
@@ -11,10 +11,8 @@ export function performAct(turn: Turn, act: MemoAct): void {
   const { node } = turn
   switch (act.kind) {
     case "own-vote":
-      if (!isPledged(node, act, node.self.site)) return
       return countVote(turn, act.ticket, act.request, act.epoch)
     case "pledge-answer": {
-      if (!isPledged(node, act, node.peers.get(act.to)?.node.site)) return
       const known = node.tickets.get(act.ticket)?.knownEpoch ?? epoch(0)
       const answer = { granted: true, epoch: act.epoch, known, reason: "" }
       return sendSiteMessage(turn, act.to, {
@@ -29,16 +27,6 @@ export function performAct(turn: Turn, act: MemoAct): void {
     case "release":
       return announceRelease(turn, act)
   }
-}
-
-/** While the act waited for the memo the voice may have been lost and got back, and the vote given to another site meanwhile (SPEC VL8). */
-function isPledged(
-  { tickets }: NodeState,
-  { ticket, epoch: at }: { readonly ticket: Ticket; readonly epoch: number },
-  site: SiteId | undefined,
-): boolean {
-  const pledge = tickets.get(ticket)?.pledge
-  return pledge !== undefined && pledge.site === site && pledge.epoch === at
 }
 
 /** A pledge to this site arrived for request `id`: it counts from the FIRST sending of that request (SPEC M2). */

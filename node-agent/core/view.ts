@@ -23,10 +23,13 @@ export function isHeldUp({ underWay }: View): boolean {
   return underWay.has("memo") || underWay.has("voice") || underWay.has("coordinator")
 }
 
-/** The witness granted this view its voice lease: what it orders from here on counts (SPEC R14). */
+/**
+ * The witness granted this view its voice lease: what it orders from here on counts (SPEC R14). Acts that still wait for the memo rest
+ * on a grant before: another view may have had the voice since (SPEC VL8).
+ */
 export function entitle(turn: Turn, at: Epoch): void {
   const { node } = turn
-  updateView(node, () => ({ entitled: true }))
+  updateView(node, ({ memo }) => ({ entitled: true, memo: { ...memo, acts: [] } }))
   node.voiceRing = node.view?.ring.sequence ?? node.voiceRing
   node.ordered = { ...node.ordered, voiceEpoch: at > node.ordered.voiceEpoch ? at : node.ordered.voiceEpoch }
   storeLearnt(turn)

@@ -1,7 +1,7 @@
 /** A view that lost the witness's voice to another one and got it back, its ring unbroken all the time (SPEC VL8). */
 import { expect, test } from "vitest"
 import { World } from "../../node-agent/simulation/world.ts"
-import { ticketName } from "../../protocol/units.ts"
+import { serviceName, siteId, ticketName } from "../../protocol/units.ts"
 import { accepted, node, parse, service, twoSites } from "../support/config-builder.ts"
 import { configOf, selfLease } from "../support/layouts.ts"
 
@@ -85,5 +85,47 @@ test("[VL8] [VL5] an answer that waited for the memo is not spoken when the othe
   world.run(10_000)
   expect(world.core(3).view?.memo.acts).toEqual([])
   expect(world.active("ledger")).toEqual([2])
+  expect(world.violations).toEqual([])
+})
+
+test("[VL8] [M11] a release that waited for the memo is not told when the other one has run the service since", () => {
+  const timings = { mandate_ttl_ms: 60_000, voice_ttl_ms: 6000 }
+  const plain = {
+    ...twoSites(),
+    node: ["north", "north", "south"].map((site, index) =>
+      node(index + 1, site, { wan: `198.51.100.${index + 1}` }),
+    ),
+    timings,
+    service: [service("ledger", { proof: "self-lease", self_lease_margin_ms: 1000 })],
+  }
+  const world = new World(accepted(parse(plain)), { seed: 4 })
+  const main = ticketName("main")
+  world.start()
+  expect(world.runUntil(() => world.active("ledger")[0] === 1, 20_000)).toBe(true)
+  world.run(8000)
+  world.cut(1, 2)
+  world.run(3000)
+  // Assigned anew, and so without doubt.
+  world.command(1, { kind: "service-stop", service: serviceName("ledger") })
+  expect(world.runUntil(() => world.active("ledger").length === 0, 3000)).toBe(true)
+  world.run(500)
+  world.command(1, { kind: "service-start", service: serviceName("ledger") })
+  expect(world.runUntil(() => world.active("ledger")[0] === 1, 10_000)).toBe(true)
+  world.run(3000)
+  const epoch = world.core(1).tickets.get(main)?.epoch
+  world.cut(1, "@witness")
+  world.command(1, { kind: "ticket-move", ticket: main, to: siteId("south") })
+  const waits = () =>
+    world.core(1).view?.memo.acts.some((act) => act.kind === "release" && act.stopped) === true
+  expect(world.runUntil(waits, 4000)).toBe(true)
+  expect(world.runUntil(() => world.active("ledger")[0] === 2, 20_000)).toBe(true)
+  expect(world.core(2).tickets.get(main)?.epoch).toBe(epoch)
+  world.cuts.delete("1>@witness")
+  world.cuts.delete("@witness>1")
+  world.cut(2, "@witness")
+  expect(world.runUntil(() => world.core(1).view?.memo.acts.length === 0, 20_000)).toBe(true)
+  world.run(3000)
+  expect(world.core(3).tickets.get(main)?.releasedEpoch).toBe(0)
+  expect(world.arbiter.leases["mandate:main"]?.releasedEpoch).toBe(0)
   expect(world.violations).toEqual([])
 })
