@@ -5,7 +5,7 @@
 
 import { earliest, type Instant, instant, sameRing, type Ticket } from "../../protocol/units.ts"
 import { mandateMajority } from "../../protocol/votes.ts"
-import type { NodeState, TicketState } from "./state.ts"
+import type { NodeState, TicketState, View } from "./state.ts"
 
 /**
  * Until when this view may speak for the site; undefined: it may not. Says nothing about `activateAt`. A view that needs the witness
@@ -19,12 +19,17 @@ export function voiceUntil(node: NodeState): Instant | undefined {
     case "majority-alone":
       return ring.lease
     case "needs-witness":
-      return !view.entitled || view.voice.deadline === undefined
+      return !isTold(view) || view.voice.deadline === undefined
         ? undefined
         : earliest(ring.lease, view.voice.deadline)
     case "minority":
       return undefined
   }
+}
+
+/** One that lost the voice and got it back has to hear of the new grant: what others decided meanwhile comes before it (SPEC VL8). */
+function isTold({ entitled, entitledAt, voice }: View): boolean {
+  return entitled && (entitledAt === undefined || entitledAt === voice.epoch)
 }
 
 /**

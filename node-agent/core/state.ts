@@ -249,6 +249,8 @@ export interface View {
   readonly coordinator: NodeId
   /** It reaches the majority alone, or was granted the witness's voice lease once: its ordered messages count. */
   readonly entitled: boolean
+  /** The grant of the witness that was told last in the order of messages; undefined: none in this view. */
+  readonly entitledAt?: Epoch | undefined
   readonly voice: VoiceLease
   readonly phases: ReadonlyMap<NodeId, ReadonlyMap<ServiceName, ReportedPhase>>
   /** Members that lost their record and have not learnt since what was done. */

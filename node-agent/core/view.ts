@@ -29,7 +29,7 @@ export function isHeldUp({ underWay }: View): boolean {
  */
 export function entitle(turn: Turn, at: Epoch): void {
   const { node } = turn
-  updateView(node, ({ memo }) => ({ entitled: true, memo: { ...memo, acts: [] } }))
+  updateView(node, ({ memo }) => ({ entitled: true, entitledAt: at, memo: { ...memo, acts: [] } }))
   node.voiceRing = node.view?.ring.sequence ?? node.voiceRing
   node.ordered = { ...node.ordered, voiceEpoch: at > node.ordered.voiceEpoch ? at : node.ordered.voiceEpoch }
   storeLearnt(turn)

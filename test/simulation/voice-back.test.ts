@@ -129,3 +129,45 @@ test("[VL8] [M11] a release that waited for the memo is not told when the other 
   expect(world.arbiter.leases["mandate:main"]?.releasedEpoch).toBe(0)
   expect(world.violations).toEqual([])
 })
+
+test("[VL8] [VL6] nothing from before starts before it knows what the other one ran", () => {
+  const world = new World(configOf("1x4"), { seed: 1 })
+  const ledger = serviceName("ledger")
+  const parts = [
+    [1, 2],
+    [3, 4],
+  ] as const
+  const give = (to: 0 | 1) => {
+    for (const id of parts[to]) {
+      world.cuts.delete(`${id}>@witness`)
+      world.cuts.delete(`@witness>${id}`)
+    }
+    for (const id of parts[1 - to] ?? []) world.cut(id, "@witness")
+  }
+  const runsIn = (part: 0 | 1) => () =>
+    world.active("ledger").some((id) => parts[part].some((each) => each === id))
+  world.start()
+  expect(world.runUntil(() => world.active("ledger").length === 1, 20_000)).toBe(true)
+  world.run(5000)
+  world.command(1, { kind: "service-stop", service: ledger })
+  world.run(2000)
+  world.host(2).diskFull = true
+  for (const a of parts[0]) for (const b of parts[1]) world.cut(a, b)
+  give(0)
+  expect(world.runUntil(() => world.core(1).view?.entitledAt !== undefined, 9000)).toBe(true)
+  world.run(500)
+  // Ordered, and delivered only when the voice has run out: node 2 could not store its epoch.
+  world.command(1, { kind: "service-start", service: ledger })
+  expect(world.runUntil(() => world.core(1).view?.underWay.has("assign:ledger") === true, 3000)).toBe(true)
+  world.run(100)
+  give(1)
+  world.run(11_000)
+  world.host(2).diskFull = false
+  expect(world.runUntil(runsIn(1), 30_000)).toBe(true)
+  world.run(3000)
+  expect(world.core(1).activations.get(ledger)).toMatchObject({ phase: "stopped", epoch: expect.any(String) })
+  give(0)
+  expect(world.runUntil(runsIn(0), 30_000)).toBe(true)
+  world.run(3000)
+  expect(world.violations).toEqual([])
+})
