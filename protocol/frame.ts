@@ -201,6 +201,8 @@ export interface ConfigurationMark {
   readonly checksum: string
   /** It was ordered by a ring, not only read from the node's own file. */
   readonly confirmed: boolean
+  /** The sender has lost its record since: it does not know whether a ring has ordered what its file says. */
+  readonly forgot?: boolean
 }
 
 /** Goes round the agreed members once, each noting that it committed; back at the representative it starts the ring. */

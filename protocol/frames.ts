@@ -16,7 +16,8 @@
  *   7 commit         ring, committed u8, members n u8 x ( node u16, incarnation u32 )
  *   8 commit-ack     ring, committed u8
  *   9 site           length u16, text
- *  10 join with the configuration: as join, then version u32, checksum u32, confirmed u8 (0, 1)
+ *  10 join with the configuration: as join, then version u32, checksum u32,
+ *                    confirmed u8 (0 no, 1 yes, 2 its record is lost)
  *   11 link-probe    id u32, link u8, sent u48, state u8 (0 up, 1 suspect, 2 down), loss u32, jitter u16
  *   12 link-answer   the same
  *   13 standing      reaches n u8 x u16, ring n u8 x u16
@@ -107,7 +108,9 @@ function readMarkedJoin(reader: ByteReader): JoinFrame {
   const join = readJoin(reader)
   const version = reader.within(reader.u32(), 1, u32Max)
   const checksum = toHex8(reader.u32())
-  return { ...join, configuration: { version, checksum, confirmed: reader.within(reader.u8(), 0, 1) === 1 } }
+  const confirmed = reader.within(reader.u8(), 0, 2)
+  const mark = { version, checksum, confirmed: confirmed === 1 }
+  return { ...join, configuration: confirmed === 2 ? { ...mark, forgot: true } : mark }
 }
 
 function writeFields(writer: ByteWriter, frame: Frame): void {
@@ -224,7 +227,7 @@ function writeJoin(writer: ByteWriter, join: JoinFrame): void {
   if (configuration === undefined) return
   writer.u32(configuration.version)
   writer.u32(fromHex8(configuration.checksum))
-  writer.u8(configuration.confirmed ? 1 : 0)
+  writer.u8(configuration.confirmed ? 1 : configuration.forgot === true ? 2 : 0)
 }
 
 function readJoin(reader: ByteReader): JoinFrame {

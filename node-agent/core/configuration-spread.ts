@@ -196,21 +196,31 @@ function shortened(votes: TicketState["votes"], less: number): TicketState["vote
 
 export function markOf(node: NodeState): ConfigurationMark {
   const { version, checksum } = node.config
-  return { version, checksum: checksum.slice(0, 8), confirmed: node.configuration.document !== undefined }
+  const mark = {
+    version,
+    checksum: checksum.slice(0, 8),
+    confirmed: node.configuration.document !== undefined,
+  }
+  return !mark.confirmed && node.durable.state.configurationForgot === true ? { ...mark, forgot: true } : mark
 }
 
 /**
  * May two nodes be in one view? With the same configuration; or if neither has a configuration that a ring has ordered: files
- * differ as they may, and lock the services (SPEC S11).
+ * differ as they may, and lock the services (SPEC S11). Who lost its record may have had one.
  */
 export function compatible(a: ConfigurationMark, b: ConfigurationMark | undefined): boolean {
-  if (b === undefined) return !a.confirmed
-  if (!a.confirmed && !b.confirmed) return true
+  if (b === undefined) return !a.confirmed && a.forgot !== true
+  if (![a, b].some(({ confirmed, forgot }) => confirmed || forgot === true)) return true
   return a.version === b.version && a.checksum === b.checksum
 }
 
 function isSameMark(a: ConfigurationMark | undefined, b: ConfigurationMark | undefined): boolean {
-  return a?.version === b?.version && a?.checksum === b?.checksum && a?.confirmed === b?.confirmed
+  return (
+    a?.version === b?.version &&
+    a?.checksum === b?.checksum &&
+    a?.confirmed === b?.confirmed &&
+    a?.forgot === b?.forgot
+  )
 }
 
 /** A peer that named its configuration: told of a newer one; and one that this node has stored already is taken up. */

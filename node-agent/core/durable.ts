@@ -64,4 +64,6 @@ export interface DurableState {
   readonly forgot?: boolean | undefined
   /** Which witness it believed was lost with it: none is believed before somebody tells one (SPEC W6). */
   readonly pinLost?: boolean | undefined
+  /** What a ring may have ordered was lost with it: of the configuration the file is the only word (SPEC LC6). */
+  readonly configurationForgot?: boolean | undefined
 }

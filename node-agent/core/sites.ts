@@ -186,10 +186,11 @@ export function tickSites(turn: Turn): void {
       held: hasVoice(node, now) && hasMandate(node, state, now),
     }
   })
+  const { version, checksum, confirmed } = markOf(node)
   const heartbeat = {
     kind: "heartbeat",
     site: node.self.site,
-    ...markOf(node),
+    ...{ version, checksum, confirmed },
     members: node.view?.members ?? [],
     tickets,
     bound: boundHere(turn),

@@ -94,6 +94,7 @@ function initialNode(options: NodeOptions, now: Instant): NodeState {
       witness: undefined,
       forgot: true,
       pinLost: true,
+      configurationForgot: true,
     }),
     incarnation: started,
     fresh: false,

@@ -159,6 +159,11 @@ const named: readonly Named[] = [
     why: "[V12] [P1] the simulator lost a record that those who had not yet made a change active could not do without",
   },
   {
+    seed: 710907,
+    table: allFaults,
+    why: "[LC6] a node that lost its record, with the newest file, and one that was away for that change took each other for unchanged",
+  },
+  {
     seed: 612722,
     table: allFaults,
     why: "[LC6] a node that took up a change while it gathered still counted joins of the old configuration: one view of two",
