@@ -41,7 +41,8 @@ function learnRight({ node, now }: Turn, entry: RightEntry, from: Instant): void
     // What others must have waited for counts from receipt, and anew when the voice was lost and got back.
     const isKnown = view.voice.epoch === entry.epoch
     const grantedAt = isKnown ? (view.voice.grantedAt ?? now) : now
-    const { waitedOut } = view.voice
+    // How another one was come by this node does not know, whatever it knows of its own former one.
+    const waitedOut = !isKnown || view.voice.waitedOut
     node.view = {
       ...view,
       voice: { deadline: until, own: false, epoch: epoch(entry.epoch), grantedAt, waitedOut },

@@ -290,8 +290,9 @@ function onVoice(
       own: true,
       epoch: answer.epoch,
       grantedAt: isBack ? now : (view.voice.grantedAt ?? now),
-      // Not waited out: vacant or rebound, and every former owner's rights ended with its ring's.
-      waitedOut: first ? sent.waited : isBack || view.voice.waitedOut,
+      // Not waited out: vacant or rebound, and every former owner's rights ended with its ring's. Who is told of a grant that stood
+      // before does not know how it was come by: another claim brought it, of a member that had the role perhaps.
+      waitedOut: first ? sent.waited || answer.kind !== "granted" : isBack || view.voice.waitedOut,
     },
   }))
   storeVoiceEpoch(turn, answer.epoch)
