@@ -44,7 +44,11 @@ function deliver(turn: Turn, message: OrderedMessage): void {
     if (parsed.value.kind === "report") collectReport(turn, message, parsed.value)
     return
   }
-  if (parsed.value.kind === "voice") entitle(turn, parsed.value.epoch)
+  if (parsed.value.kind === "voice") {
+    // Of one that has given the role away nobody takes the memo any more, without which the word must not count (SPEC VL6).
+    if (message.origin !== node.view?.coordinator) return
+    entitle(turn, parsed.value.epoch)
+  }
   if (node.view?.entitled) node.ordered = applyOrdered(node.ordered, parsed.value, orderingOf(node, message))
   react(turn, message, parsed.value)
 }

@@ -287,7 +287,7 @@ function onVoice(
   updateView(node, () => ({
     voice: {
       deadline,
-      own: true,
+      own: view.coordinator === node.self.id,
       epoch: answer.epoch,
       grantedAt: isBack ? now : (view.voice.grantedAt ?? now),
       // Not waited out: vacant or rebound, and every former owner's rights ended with its ring's. Who is told of a grant that stood
@@ -296,10 +296,12 @@ function onVoice(
     },
   }))
   storeVoiceEpoch(turn, answer.epoch)
+  // It came when the role had been given away: whoever has it now asks, and tells.
+  if (view.coordinator !== node.self.id) return
   // What those others decided comes first: what is ordered after the voice has higher numbers, and would outdo it (SPEC R14).
   noteStoredMemo(turn, answer.memo)
-  if (!first && !isBack) return
-  beginAct(node, "voice")
+  // Once for each grant, and also one that a coordinator before was given, whose word comes too late.
+  if (view.entitledAt === answer.epoch || !beginAct(node, "voice")) return
   order(turn, { kind: "voice", epoch: answer.epoch })
   log(turn, "info", "voice-granted", { epoch: answer.epoch, until: Math.round(elapsed(now, until)) })
 }

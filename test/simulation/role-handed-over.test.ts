@@ -2,7 +2,7 @@
 import { expect, test } from "vitest"
 import { World } from "../../node-agent/simulation/world.ts"
 import { voiceLease } from "../../protocol/lease.ts"
-import { siteId } from "../../protocol/units.ts"
+import { nodeId } from "../../protocol/units.ts"
 import { service } from "../support/config-builder.ts"
 import { configOf } from "../support/layouts.ts"
 
@@ -33,8 +33,8 @@ function letTo(world: World, ...ids: number[]): void {
 
 /** As the witness has it. */
 function grantedTo(world: World, ...members: number[]): boolean {
-  const site = world.core(1).self.site
-  const holder = world.witness.state.leases[voiceLease(siteId(site))]?.grant?.holder
+  const { site } = world.core(1).self
+  const holder = world.witness.state.leases[voiceLease(site)]?.grant?.holder
   return holder?.kind === "view" && holder.members.join() === members.join()
 }
 
@@ -77,5 +77,36 @@ test("[S3] [VL8] the role is away while the voice is lost and got back: who has 
   expect(world.runUntil(() => world.core(1).view?.coordinator === 1, 30_000)).toBe(true)
   expect(world.runUntil(() => world.active("ledger").length > 0, 60_000)).toBe(true)
   expect(startedAfter(world, granted)).toBeGreaterThanOrEqual(margin)
+  expect(world.violations).toEqual([])
+})
+
+test("[VL6] [R14] a grant comes when the role was given away: nothing is decided before the memo is known", () => {
+  const world = splitWorld()
+  world.command(1, { kind: "node-standby", node: nodeId(2) })
+  world.run(3000)
+  letTo(world, 3, 4)
+  // That the other one had no way to the witness is forgotten by then.
+  world.run(30_000)
+  cutOff(world, 1, 2)
+  const first = world.core(3).view?.coordinator ?? nodeId(0)
+  const other = nodeId(7 - first)
+  const seenFor = (): number => {
+    const { witness, self, steppedAt } = world.core(first)
+    return steppedAt - (witness.watches.get(voiceLease(self.site))?.since ?? steppedAt)
+  }
+  expect(world.runUntil(() => seenFor() > 10_000, 30_000)).toBe(true)
+  // The answer to the next claim takes longer than two posts are waited for.
+  world.uplink.slow = 2500
+  expect(world.runUntil(() => world.core(other).view?.coordinator === other, 10_000)).toBe(true)
+  const epochAt = (id: number) => world.core(id).view?.voice.epoch ?? 0
+  expect(world.runUntil(() => epochAt(first) > 0, 3000)).toBe(true)
+  expect(world.core(other).view?.coordinator).toBe(other)
+  world.run(20)
+  world.command(other, { kind: "node-standby", node: first })
+  world.uplink.slow = 0
+  expect(world.runUntil(() => epochAt(other) > 0, 20_000)).toBe(true)
+  world.run(5000)
+  expect(world.core(other).ordered.standby).toContain(2)
+  expect(world.core(first).ordered.standby).toEqual(world.core(other).ordered.standby)
   expect(world.violations).toEqual([])
 })
