@@ -236,8 +236,9 @@ export function notePeerConfiguration(turn: Turn, from: NodeId, mark: Configurat
     return takeUp(turn, prepared.config, prepared.document)
   if (!isBehind(mark, markOf(node)) || document === undefined || peer.nextTelling > now) return
   setPeer(node, from, { nextTelling: after(now, tellingPause) })
+  const { checksum: of } = markOf(node)
   for (const { part, parts, text } of piecesOf("configure", document))
-    sendSiteMessage(turn, from, { kind: "configuration", part, parts, text })
+    sendSiteMessage(turn, from, { kind: "configuration", part, parts, text, of })
 }
 
 export function isBehind(mark: ConfigurationMark, own: ConfigurationMark): boolean {
@@ -253,17 +254,18 @@ export function onConfigurationTold(
 ): void {
   const { node } = turn
   if (piece.parts < 1 || piece.parts > piecesMax || piece.part < 0 || piece.part >= piece.parts) return
-  const known = node.configuration.told.get(from) ?? []
+  const { of } = piece
+  const known = node.configuration.told.get(from)
   const pieces =
-    known.length === piece.parts
-      ? [...known]
+    known?.of === of && known?.pieces.length === piece.parts
+      ? [...known.pieces]
       : Array.from({ length: piece.parts }, () => undefined as string | undefined)
   pieces[piece.part] = piece.text
   const complete = pieces.every((each) => each !== undefined)
   const { told } = node.configuration
   node.configuration = {
     ...node.configuration,
-    told: complete ? withoutEntry(told, from) : withEntry(told, from, pieces),
+    told: complete ? withoutEntry(told, from) : withEntry(told, from, { of, pieces }),
   }
   if (complete) takeUpTold(turn, pieces.join(""), node.peers.get(from)?.sameSite ?? false)
 }

@@ -18,7 +18,7 @@ export interface ConfigurationState {
     | { readonly ring: string; readonly origin: NodeId; readonly pieces: readonly (string | undefined)[] }
     | undefined
   /** Pieces of a configuration that a peer, not the ring, is telling. */
-  readonly told: ReadonlyMap<NodeId, readonly (string | undefined)[]>
+  readonly told: ReadonlyMap<NodeId, ToldConfiguration>
   /** What obligations are counted by: the longest of this configuration, its predecessor and those before whose time is not over. */
   readonly longest: Obligations
   /** Timings do not change again before then: obligations of the one before have run out. */
@@ -37,6 +37,12 @@ export interface ConfigurationState {
     | undefined
   /** The newest that the witness has registered. */
   readonly registered: { readonly version: number; readonly checksum: string } | undefined
+}
+
+export interface ToldConfiguration {
+  /** Its checksum, if the peer says it. */
+  readonly of: string | undefined
+  readonly pieces: readonly (string | undefined)[]
 }
 
 export interface Obligations {

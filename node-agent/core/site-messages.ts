@@ -60,6 +60,8 @@ export type SiteMessage =
       readonly part: number
       readonly parts: number
       readonly text: string
+      /** Checksum of the whole, as in marks: pieces of two are not put together. Not said by older versions. */
+      readonly of?: string | undefined
     }
 
 const shapes: Readonly<Record<SiteMessage["kind"], Shapes[string]>> = {

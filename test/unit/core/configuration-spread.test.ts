@@ -1,10 +1,15 @@
 import { expect, test } from "vitest"
 import { reportedPrepared } from "../../../node-agent/core/configuration.ts"
-import { adoptStored, learnLongest, takeUp } from "../../../node-agent/core/configuration-spread.ts"
+import {
+  adoptStored,
+  learnLongest,
+  onConfigurationTold,
+  takeUp,
+} from "../../../node-agent/core/configuration-spread.ts"
 import { longestLease } from "../../../node-agent/core/pin.ts"
 import { bindingTtl, pledgeDuration } from "../../../node-agent/core/pledges.ts"
 import type { NodeState } from "../../../node-agent/core/state.ts"
-import { millis, stretched } from "../../../protocol/units.ts"
+import { millis, nodeId, stretched } from "../../../protocol/units.ts"
 import { accepted, oneSite, type Plain, parse, twoSites, witness } from "../../support/config-builder.ts"
 import { at, nodeInView, turnAt } from "./node-builder.ts"
 
@@ -82,4 +87,26 @@ test("[LC5] [M9] a longer TTL that others tell of prolongs the amnesia", () => {
   node.amnesiaUntil = at(11_000)
   learnLongest(turnAt(node, 1_100), millis(minute))
   expect(node.amnesiaUntil).toBeGreaterThanOrEqual(11_000 + minute - node.config.timings.mandateTtl)
+})
+
+test("[LC6] pieces of two configurations that one peer told are not put together, when some were lost", () => {
+  const node = nodeInView(versionOf(1), [1, 2])
+  const documents: string[] = []
+  const readConfiguration = (document: string) => {
+    documents.push(document)
+    return undefined
+  }
+  Object.assign(node, { readConfiguration })
+  const tell = (of: string, part: number): void =>
+    onConfigurationTold(turnAt(node, 2000), nodeId(2), {
+      kind: "configuration",
+      part,
+      parts: 3,
+      text: `${of}${part} `,
+      of,
+    })
+  tell("a", 0)
+  tell("a", 2)
+  for (const part of [0, 1, 2]) tell("b", part)
+  expect(documents).toEqual(["b0 b1 b2 "])
 })
