@@ -298,6 +298,8 @@ function onVoice(
   storeVoiceEpoch(turn, answer.epoch)
   // It came when the role had been given away: whoever has it now asks, and tells.
   if (view.coordinator !== node.self.id) return
+  // It came when the ring was left: what is ordered now is delivered in the next view, which was granted nothing (SPEC R14).
+  if (node.ring !== undefined && !sameRing(node.ring.id, view.ring)) return
   // What those others decided comes first: what is ordered after the voice has higher numbers, and would outdo it (SPEC R14).
   noteStoredMemo(turn, answer.memo)
   // Once for each grant, and also one that a coordinator before was given, whose word comes too late.

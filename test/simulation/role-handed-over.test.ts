@@ -110,3 +110,31 @@ test("[VL6] [R14] a grant comes when the role was given away: nothing is decided
   expect(world.core(first).ordered.standby).toEqual(world.core(other).ordered.standby)
   expect(world.violations).toEqual([])
 })
+
+test("[R14] [VL6] a grant comes when the ring is left: the next view, which was granted nothing, acknowledges nothing", () => {
+  const world = new World(configOf("1x4"), { seed: 1, netJitter: 0, rateError: 0 })
+  world.start()
+  expect(world.runUntil(() => world.active("ledger").length === 1, 15_000)).toBe(true)
+  world.run(3000)
+  cutOff(world, 3, 4)
+  for (const a of [1, 2]) for (const b of [3, 4]) world.cut(a, b)
+  const request = world.command(1, { kind: "node-standby", node: nodeId(4) })
+  const tell = world.event.bind(world)
+  const held: Parameters<typeof tell>[] = []
+  world.event = (...told) => {
+    if (told[0] === 1 && told[1].kind === "witness-replied") held.push(told)
+    else tell(...told)
+  }
+  expect(world.runUntil(() => grantedTo(world, 1, 2), 3000)).toBe(true)
+  world.cut(1, 2)
+  expect(world.runUntil(() => world.core(1).membership.kind === "recovery" && held.length > 0, 3000)).toBe(
+    true,
+  )
+  for (const told of held) tell(...told)
+  expect(world.runUntil(() => world.core(1).view?.members.length === 1, 1000)).toBe(true)
+  expect(world.core(1).view?.standing.kind).toBe("minority")
+  world.run(1000)
+  expect(world.core(1).view?.entitled).toBe(false)
+  expect(world.answers.filter((each) => each.request === request)).toEqual([])
+  expect(world.violations).toEqual([])
+})
