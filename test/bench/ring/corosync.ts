@@ -121,13 +121,17 @@ logging {
   }
 }
 
-/** From its log. A long list of members takes several lines, and all but the last end with a backslash. */
+/**
+ * From its log. A long list of members, ascending, takes several lines; all but the last end with a backslash, and perhaps with the
+ * first digit of the number that the next one begins with.
+ */
 export function viewsIn(log: string): readonly ViewSeen[] {
   const year = new Date().getUTCFullYear()
   const views: ViewSeen[] = []
   let before: readonly number[] = []
   for (const [, date, time, list = "", more] of log.matchAll(membersLine)) {
-    const members = [...before, ...list.trim().split(" ").map(Number)]
+    const told = [...before, ...list.trim().split(" ").map(Number)]
+    const members = told.filter((id, index) => id > (told[index - 1] ?? 0))
     before = more === undefined ? [] : members
     if (more === undefined) views.push({ at: Date.parse(`${date} ${year} ${time} UTC`), members })
   }
