@@ -208,10 +208,10 @@ export function markOf(node: NodeState): ConfigurationMark {
  * May two nodes be in one view? With the same configuration; or if neither has a configuration that a ring has ordered: files
  * differ as they may, and lock the services (SPEC S11). Who lost its record may have had one.
  */
-export function compatible(a: ConfigurationMark, b: ConfigurationMark | undefined): boolean {
-  if (b === undefined) return !a.confirmed && a.forgot !== true
-  if (![a, b].some(({ confirmed, forgot }) => confirmed || forgot === true)) return true
-  return a.version === b.version && a.checksum === b.checksum
+export function compatible(a: ConfigurationMark | undefined, b: ConfigurationMark | undefined): boolean {
+  // Who names none is of an older version, and of a cluster that never changed live.
+  if (![a, b].some((mark) => mark?.confirmed === true || mark?.forgot === true)) return true
+  return a !== undefined && a.version === b?.version && a.checksum === b.checksum
 }
 
 function isSameMark(a: ConfigurationMark | undefined, b: ConfigurationMark | undefined): boolean {

@@ -28,13 +28,16 @@ export interface GatherInput {
   /** Peers that this node hears now. */
   readonly hears: readonly PeerIncarnation[]
   readonly joins: ReadonlyMap<NodeId, Join>
+  /** May two of those who joined be in one view, by the configurations that they named? Without it any may. */
+  readonly fits?: (a: NodeId, b: NodeId) => boolean
   /** Votes of a set, for ties between sets of one size. */
   readonly votes: (members: readonly NodeId[]) => number
 }
 
 /** The set this node would form a ring with, ascending; it always has the node itself in it. */
 export function proposalOf(input: GatherInput): readonly NodeId[] {
-  const linked = twoWayLinks(input)
+  const hearing = twoWayLinks(input)
+  const linked = (a: NodeId, b: NodeId): boolean => hearing(a, b) && (input.fits?.(a, b) ?? true)
   const candidates = [...input.joins.keys()].filter((peer) => linked(input.self.node, peer)).sort(ascending)
   let best: readonly NodeId[] = [input.self.node]
   for (const clique of cliques(candidates, linked)) {

@@ -233,6 +233,7 @@ export function reconsider(turn: Turn): void {
     selfOwner: ownsAny(node),
     hears,
     joins: gather.joins,
+    fits: fitting(node, gather),
     votes: (members) => votesOf(node.config, node.self.site, members),
   })
   const join = joinFrame(node, gather, hears, proposal)
@@ -244,6 +245,16 @@ export function reconsider(turn: Turn): void {
   if (isTold) tellAll(turn, join, evidence)
   if (waits || !agreed(node.self.id, proposal, gather.joins)) return
   if (proposal[0] === node.self.id) commitAsRepresentative(turn, proposal, gather)
+}
+
+/**
+ * Two that this node could be with, each alone, may not be in one view: a proposal of all three would never be agreed upon (SPEC
+ * LC6).
+ */
+function fitting(node: NodeState, { joins }: Gather): (a: NodeId, b: NodeId) => boolean {
+  const own = markOf(node)
+  const markIn = (id: NodeId) => (id === node.self.id ? own : joins.get(id)?.configuration)
+  return (a, b) => compatible(markIn(a), markIn(b))
 }
 
 /** A proposal that only grew is none at a larger site, while somebody is waited for: it goes on growing. */

@@ -21,6 +21,7 @@ type Graph = (a: number, b: number) => boolean
 interface Options {
   readonly votes?: (members: readonly NodeId[]) => number
   readonly owners?: readonly number[]
+  readonly fits?: (a: NodeId, b: NodeId) => boolean
   /** Incarnation of a node as another one knows it, if it differs. */
   readonly known?: (listener: number, speaker: number) => Incarnation
 }
@@ -34,7 +35,7 @@ function proposal(
   self: number,
   options: Options = {},
 ): readonly number[] {
-  const { votes = () => 0, owners = [], known = () => one } = options
+  const { votes = () => 0, owners = [], known = () => one, fits = () => true } = options
   const heardBy = (listener: number) =>
     nodes
       .filter((speaker) => speaker !== listener && hears(listener, speaker))
@@ -62,6 +63,7 @@ function proposal(
     hears: heardBy(self),
     joins,
     votes,
+    fits,
   })
 }
 
@@ -149,6 +151,14 @@ describe("ties between sets of one size", () => {
       proposal([1, 2, 3, 4], hears, 2, { owners: [1], votes: (set) => (set.includes(nodeId(1)) ? 9 : 0) }),
     ).toEqual([2, 3, 4])
   })
+})
+
+test("[LC6] who may be with each of two that may not be together proposes one of them, and all the same one", () => {
+  const fits = (a: NodeId, b: NodeId) => Math.abs(a - b) < 3
+  const mesh = () => true
+  expect(proposal([1, 2, 3, 4], mesh, 2, { fits })).toEqual([1, 2, 3])
+  expect(proposal([1, 2, 3, 4], mesh, 3, { fits })).toEqual([1, 2, 3])
+  expect(proposal([1, 2, 3], mesh, 1, { fits })).toEqual([1, 2, 3])
 })
 
 test("[R6] who is heard under a former incarnation is not heard", () => {
