@@ -118,7 +118,10 @@ export function adoptStranger(turn: Turn, witness: string, wait: Millis): void {
   node.witness = { ...node.witness, watches: new Map(), believeFrom: after(now, wait) }
   // Versions of a memo are the object's own: one of this object was never read.
   node.memoVersion = 0
-  updateView(node, ({ memo }) => ({ memo: { ...memo, stored: undefined, offered: undefined } }))
+  updateView(node, ({ memo }) => ({
+    renumbered: true,
+    memo: { ...memo, stored: undefined, offered: undefined },
+  }))
   pinTo(turn, witness, true)
   report(turn, "info", "witness-accepted", witness.slice(0, 8), "by an operator's word")
 }
@@ -142,12 +145,11 @@ export function adoptWait(
   if (stored.waits !== true) persist(turn, { witness: { ...stored, waits: true } })
 }
 
-/** The wait is over, for restarts as well. */
+/** The wait is over, for restarts as well. That there was one is not forgotten (SPEC S3). */
 export function endWait(turn: Turn): void {
   const { node, now } = turn
   const { believeFrom } = node.witness
   if (believeFrom === undefined || believeFrom > now) return
-  node.witness = { ...node.witness, believeFrom: undefined }
   const { witness: stored } = node.durable.state
   if (stored?.waits === true) persist(turn, { witness: { ...stored, waits: undefined } })
 }

@@ -251,6 +251,8 @@ export interface View {
   readonly entitled: boolean
   /** The grant of the witness that was told last in the order of messages; undefined: none in this view. */
   readonly entitledAt?: Epoch | undefined
+  /** A witness object was accepted since: it may give the number of a former grant once more (SPEC W6). */
+  readonly renumbered?: boolean | undefined
   readonly voice: VoiceLease
   readonly phases: ReadonlyMap<NodeId, ReadonlyMap<ServiceName, ReportedPhase>>
   /** Members that lost their record and have not learnt since what was done. */

@@ -27,7 +27,10 @@ export interface WitnessState {
   readonly quarantine: string | undefined
   /** First reply of that object: leases of the one before it cannot outlive its own TTL from here. */
   readonly strangerSince: Instant | undefined
-  /** No claim is made before then: an accepted object knows nothing of the leases of the one before (SPEC W6). */
+  /**
+   * No claim is made before then: an accepted object knows nothing of the leases of the one before (SPEC W6). Undefined: none was
+   * accepted.
+   */
   readonly believeFrom: Instant | undefined
   readonly watches: ReadonlyMap<LeaseName, Watch>
   readonly releases: readonly LeaseClaim[]

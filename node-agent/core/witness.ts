@@ -22,6 +22,7 @@ import { claimedConfiguration, isRegistered, isRemovalProved } from "./configura
 import { onRegistered } from "./configuration-spread.ts"
 import { outnumberForgotten } from "./forgotten.ts"
 import { nextMandateWork, wantsToClaim, witnessInReach } from "./mandate.ts"
+import { enterGather } from "./membership.ts"
 import { noteStoredMemo, type Plan } from "./memo.ts"
 import { believed, endWait, highestSeen, storeEpochs } from "./pin.ts"
 import { updateTicket } from "./pledges.ts"
@@ -279,20 +280,30 @@ function onVoice(
   const { node, now } = turn
   const { view } = node
   if (view === undefined || sent.ring === undefined || !sameRing(sent.ring, view.ring)) return
+  // By an accepted object the number may be that of a former grant, the word of which all have: the next view has none.
+  if (view.renumbered === true && [view.entitledAt, view.voice.epoch].includes(answer.epoch)) {
+    if (view.coordinator === node.self.id && node.membership.kind === "operational")
+      enterGather(turn, "witness-accepted", undefined)
+    return
+  }
   const first = view.voice.grantedAt === undefined
   // Lost and got back: others spoke in between, whatever rights they had ended with this grant and no earlier.
   const isBack = !first && answer.epoch !== view.voice.epoch
   const deadline =
     view.voice.deadline !== undefined && view.voice.deadline > until ? view.voice.deadline : until
   updateView(node, () => ({
+    renumbered: false,
     voice: {
       deadline,
       own: view.coordinator === node.self.id,
       epoch: answer.epoch,
       grantedAt: isBack ? now : (view.voice.grantedAt ?? now),
       // Not waited out: vacant or rebound, and every former owner's rights ended with its ring's. Who is told of a grant that stood
-      // before does not know how it was come by: another claim brought it, of a member that had the role perhaps.
-      waitedOut: first ? sent.waited || answer.kind !== "granted" : isBack || view.voice.waitedOut,
+      // before does not know how it was come by: another claim brought it, of a member that had the role perhaps. And what an accepted
+      // object calls vacant was held by the grace of the one before.
+      waitedOut: first
+        ? sent.waited || answer.kind !== "granted" || node.witness.believeFrom !== undefined
+        : isBack || view.voice.waitedOut,
     },
   }))
   storeVoiceEpoch(turn, answer.epoch)
