@@ -201,7 +201,9 @@ export function markOf(node: NodeState): ConfigurationMark {
     checksum: checksum.slice(0, 8),
     confirmed: node.configuration.document !== undefined,
   }
-  return !mark.confirmed && node.durable.state.configurationForgot === true ? { ...mark, forgot: true } : mark
+  // A live change has the next version: no ring has ordered the first one.
+  const mayHaveChanged = node.durable.state.configurationForgot === true && version > 1
+  return !mark.confirmed && mayHaveChanged ? { ...mark, forgot: true } : mark
 }
 
 /**

@@ -69,3 +69,13 @@ test("[N2] a node without a version in common is left out, and the others go on"
   expect(world.core(1).dropped.version ?? 0).toBeGreaterThan(0)
   expect(world.active("ledger")).toEqual([1])
 })
+
+test("[N2] [LC6] a node that is installed anew, with this version and without a record, joins those of the former one", () => {
+  const world = mixed(1, 2)
+  world.kill(3)
+  world.loseDisk(3)
+  world.run(1_000)
+  world.start(3)
+  expect(world.runUntil(() => isWhole(world), 8_000)).toBe(true)
+  expect(world.violations).toEqual([])
+})
