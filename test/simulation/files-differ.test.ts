@@ -26,13 +26,16 @@ function edited(count: number, version: number): World {
   return world
 }
 
-test.each([3, 4])("[LC6] [R6] who lost its record and who has another file: one of %i is left out", (count) => {
-  const world = edited(count, 2)
-  const isFormed = () => isOperational(world, 2) && sizeAt(world, 2) === count - 1
-  expect(world.runUntil(isFormed, 5000)).toBe(true)
-  expect(world.active("ledger")).toHaveLength(1)
-  expect(world.violations).toEqual([])
-})
+test.each([3, 4])(
+  "[LC6] [R6] who lost its record and who has another file: one of %i is left out",
+  (count) => {
+    const world = edited(count, 2)
+    const isFormed = () => isOperational(world, 2) && sizeAt(world, 2) === count - 1
+    expect(world.runUntil(isFormed, 5000)).toBe(true)
+    expect(world.active("ledger")).toHaveLength(1)
+    expect(world.violations).toEqual([])
+  },
+)
 
 test("[LC6] [S11] files of version 1, which no ring has ordered, lock the services and nothing else", () => {
   const world = edited(3, 1)
