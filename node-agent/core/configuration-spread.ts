@@ -20,7 +20,7 @@ import { giveUp } from "./activations.ts"
 import type { Obligations, Prepared } from "./configuration-state.ts"
 import { configureLinks } from "./link-state.ts"
 import { enterGather, leaveRing } from "./membership.ts"
-import { piecesMax, piecesOf } from "./messages.ts"
+import { piecesMax, piecesOf, withPiece } from "./messages.ts"
 import { newPeer, setPeer } from "./peers.ts"
 import { updateTicket } from "./pledges.ts"
 import { configurePeers } from "./session.ts"
@@ -212,8 +212,13 @@ export function markOf(node: NodeState): ConfigurationMark {
  */
 export function compatible(a: ConfigurationMark | undefined, b: ConfigurationMark | undefined): boolean {
   // Who names none is of an older version, and of a cluster that never changed live.
-  if (![a, b].some((mark) => mark?.confirmed === true || mark?.forgot === true)) return true
+  if (!isExacting(a) && !isExacting(b)) return true
   return a !== undefined && a.version === b?.version && a.checksum === b.checksum
+}
+
+/** Its sender is in a view only with nodes of the very same configuration. */
+export function isExacting(mark: ConfigurationMark | undefined): boolean {
+  return mark?.confirmed === true || mark?.forgot === true
 }
 
 function isSameMark(a: ConfigurationMark | undefined, b: ConfigurationMark | undefined): boolean {
@@ -257,19 +262,14 @@ export function onConfigurationTold(
   const { node } = turn
   if (piece.parts < 1 || piece.parts > piecesMax || piece.part < 0 || piece.part >= piece.parts) return
   const { of } = piece
-  const known = node.configuration.told.get(from)
-  const pieces =
-    known?.of === of && known?.pieces.length === piece.parts
-      ? [...known.pieces]
-      : Array.from({ length: piece.parts }, () => undefined as string | undefined)
-  pieces[piece.part] = piece.text
-  const complete = pieces.every((each) => each !== undefined)
   const { told } = node.configuration
+  const known = told.get(from)
+  const { pieces, whole } = withPiece(known?.of === of ? (known?.pieces ?? []) : [], piece)
   node.configuration = {
     ...node.configuration,
-    told: complete ? withoutEntry(told, from) : withEntry(told, from, { of, pieces }),
+    told: whole === undefined ? withEntry(told, from, { of, pieces }) : withoutEntry(told, from),
   }
-  if (complete) takeUpTold(turn, pieces.join(""), node.peers.get(from)?.sameSite ?? false)
+  if (whole !== undefined) takeUpTold(turn, whole, node.peers.get(from)?.sameSite ?? false)
 }
 
 /**

@@ -20,7 +20,7 @@ import { storeConfiguration, takeUp, timingsDiffer } from "./configuration-sprea
 import type { Joint, Prepared } from "./configuration-state.ts"
 import type { CommandResult } from "./effects.ts"
 import { votersAmong } from "./forgotten.ts"
-import { type Message, type Piece, piecesOf } from "./messages.ts"
+import { type Message, type Piece, piecesOf, withPiece } from "./messages.ts"
 import { type Report, ringVersion } from "./report.ts"
 import { hasVoice } from "./rights.ts"
 import { order } from "./ring.ts"
@@ -166,14 +166,10 @@ function collected(node: NodeState, origin: NodeId, piece: Piece<"configure">): 
   const ring = node.ring === undefined ? "" : ringKey(node.ring.id)
   const { incoming } = node.configuration
   const known = incoming?.ring === ring && incoming.origin === origin ? incoming.pieces : []
-  const pieces =
-    known.length === piece.parts && piece.part > 0
-      ? [...known]
-      : Array.from({ length: piece.parts }, () => undefined as string | undefined)
-  pieces[piece.part] = piece.text
-  const isComplete = pieces.every((each) => each !== undefined)
+  const { pieces, whole } = withPiece(piece.part > 0 ? known : [], piece)
+  const isComplete = whole !== undefined
   node.configuration = { ...node.configuration, incoming: isComplete ? undefined : { ring, origin, pieces } }
-  return isComplete ? pieces.join("") : undefined
+  return whole
 }
 
 /** The last piece is safe: every member of this view has the proposal on its disk. */

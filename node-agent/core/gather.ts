@@ -29,7 +29,7 @@ export interface GatherInput {
   readonly hears: readonly PeerIncarnation[]
   readonly joins: ReadonlyMap<NodeId, Join>
   /** May two of those who joined be in one view, by the configurations that they named? Without it any may. */
-  readonly fits?: (a: NodeId, b: NodeId) => boolean
+  readonly fits?: ((a: NodeId, b: NodeId) => boolean) | undefined
   /** Votes of a set, for ties between sets of one size. */
   readonly votes: (members: readonly NodeId[]) => number
 }

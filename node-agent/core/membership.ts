@@ -27,7 +27,7 @@ import {
   sameRing,
 } from "../../protocol/units.ts"
 import { votesOf } from "../../protocol/votes.ts"
-import { compatible, markOf, notePeerConfiguration } from "./configuration-spread.ts"
+import { compatible, isExacting, markOf, notePeerConfiguration } from "./configuration-spread.ts"
 import { debtOfRing, stillRunning } from "./debts.ts"
 import {
   accusations,
@@ -251,8 +251,10 @@ export function reconsider(turn: Turn): void {
  * Two that this node could be with, each alone, may not be in one view: a proposal of all three would never be agreed upon (SPEC
  * LC6).
  */
-function fitting(node: NodeState, { joins }: Gather): (a: NodeId, b: NodeId) => boolean {
+function fitting(node: NodeState, { joins }: Gather): ((a: NodeId, b: NodeId) => boolean) | undefined {
   const own = markOf(node)
+  // Who is exacting itself counts joins of its own configuration alone.
+  if (isExacting(own) || ![...joins.values()].some((join) => isExacting(join.configuration))) return undefined
   const markIn = (id: NodeId) => (id === node.self.id ? own : joins.get(id)?.configuration)
   return (a, b) => compatible(markIn(a), markIn(b))
 }

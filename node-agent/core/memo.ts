@@ -8,7 +8,7 @@ import { epoch, millis, type NodeId, type ServiceName, type Ticket } from "../..
 import { reconcileActivations } from "./activations.ts"
 import { learnLongest } from "./configuration-spread.ts"
 import type { DurablePledge } from "./durable.ts"
-import { type Message, type Piece, piecesOf } from "./messages.ts"
+import { type Message, type Piece, piecesOf, withPiece } from "./messages.ts"
 import { compareNumbers } from "./ordered.ts"
 import { adoptPledge, bindingTtl, pledgeDuration, updateTicket } from "./pledges.ts"
 import { order } from "./ring.ts"
@@ -114,15 +114,9 @@ export function noteStoredMemo(
 export function collectMemo(turn: Turn, origin: NodeId, piece: Piece<"memo"> & Message): string | undefined {
   const { node } = turn
   if (node.view === undefined || node.view.coordinator !== origin) return undefined
-  const known = node.view.memoPieces
-  const pieces =
-    known.length === piece.parts
-      ? [...known]
-      : Array.from({ length: piece.parts }, () => undefined as string | undefined)
-  pieces[piece.part] = piece.text
-  const complete = pieces.every((each) => each !== undefined)
-  updateView(node, () => ({ memoPieces: complete ? [] : pieces }))
-  return complete ? pieces.join("") : undefined
+  const { pieces, whole } = withPiece(node.view.memoPieces, piece)
+  updateView(node, () => ({ memoPieces: whole === undefined ? pieces : [] }))
+  return whole
 }
 
 /**

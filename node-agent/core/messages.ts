@@ -114,6 +114,18 @@ export function piecesOf<Kind extends PieceKind>(kind: Kind, text: string): read
   })
 }
 
+/** What is known of a text in pieces with one more of them, and the whole once it is complete. Other pieces than of so many are of another text. */
+export function withPiece(
+  known: readonly (string | undefined)[],
+  { part, parts, text }: { readonly part: number; readonly parts: number; readonly text: string },
+): { readonly pieces: readonly (string | undefined)[]; readonly whole: string | undefined } {
+  const pieces = Array.from({ length: parts }, (_, index) =>
+    known.length === parts ? known[index] : undefined,
+  )
+  pieces[part] = text
+  return { pieces, whole: pieces.every((each) => each !== undefined) ? pieces.join("") : undefined }
+}
+
 /** Upper bound on pieces: a report of 20 KB is more than any cluster within the bounds needs. */
 export const piecesMax = 32
 

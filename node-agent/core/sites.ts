@@ -190,7 +190,9 @@ export function tickSites(turn: Turn): void {
   const heartbeat = {
     kind: "heartbeat",
     site: node.self.site,
-    ...{ version, checksum, confirmed },
+    version,
+    checksum,
+    confirmed,
     members: node.view?.members ?? [],
     tickets,
     bound: boundHere(turn),

@@ -156,10 +156,17 @@ export function addAddress(native: Native, on: NetworkInterface, address: Prefix
 
 /** One that is not there is a success. Throws `NativeFailure`. */
 export function removeAddress(native: Native, on: NetworkInterface, address: PrefixedAddress): void {
+  unlessGone(["EADDRNOTAVAIL", "ENODEV"], () =>
+    ask(native, deleteAddress, requestFlag | acknowledgeFlag, on, address, []),
+  )
+}
+
+/** What is to be removed may be gone already. */
+function unlessGone(codes: readonly string[], remove: () => void): void {
   try {
-    ask(native, deleteAddress, requestFlag | acknowledgeFlag, on, address, [])
+    remove()
   } catch (cause) {
-    if (cause instanceof NativeFailure && ["EADDRNOTAVAIL", "ENODEV"].includes(cause.code)) return
+    if (cause instanceof NativeFailure && codes.includes(cause.code)) return
     throw cause
   }
 }
@@ -194,20 +201,11 @@ export function dropWaiting(native: Native, on: NetworkInterface, address: strin
       if (view.readUInt32LE(headerLength + indexOffset) !== on.index || !isWaitedFor) continue
       if (destination === undefined) continue
       const parts = [header(), attribute(destinationAttribute, destination)]
-      forget(socket, netlinkMessage(deleteNeighbour, requestFlag | acknowledgeFlag, parts))
+      const request = netlinkMessage(deleteNeighbour, requestFlag | acknowledgeFlag, parts)
+      unlessGone(["ENOENT"], () => socket.request(request))
     }
   } finally {
     socket.close()
-  }
-}
-
-/** One that is not there any more is a success. */
-function forget(socket: NetlinkSocket, neighbour: Uint8Array): void {
-  try {
-    socket.request(neighbour)
-  } catch (cause) {
-    if (cause instanceof NativeFailure && cause.code === "ENOENT") return
-    throw cause
   }
 }
 
